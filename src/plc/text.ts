@@ -28,3 +28,11 @@ export function quoteText(text: string): string {
   const start = escapeText(text.slice(0, SHOWN_OF_CUT))
   return `"${start}" (cut: ${text.length} characters, sha-256 ${digest})`
 }
+
+/** JSON in printable ASCII: the same value to a parser, and nothing that a terminal would obey. */
+export function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[^ -~]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
