@@ -1,0 +1,141 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from 'pg'
+import type { Binaries } from './private-server-binaries.ts'
+import { ensureCluster, failure, isTransient, port, startServer } from './private-server-cluster.ts'
+import { PrivateServerError, errorCode } from './private-server-error.ts'
+import type { Place } from './private-server-place.ts'
+import type { Started } from './private-server-program.ts'
+import { administrator, ensureRoles, owner } from './private-server-roles.ts'
+import { removeStaleLock } from './private-server-stale.ts'
+
+/** Crash recovery of a large log takes minutes; a start that shows no life takes this long at most. */
+const startLimit = 180_000
+const connectLimit = 10_000
+const longestPause = 250
+
+export type Role = typeof owner | typeof administrator
+
+export function connectionOf(place: Place, user: Role, database: string) {
+  // `ssl` is given because PGSSLMODE in the environment would else ask a Unix socket for TLS.
+  return { host: place.socket, port, user, database, ssl: false } as const
+}
+
+/**
+ * One connection of the application's role to the maintenance database, taken from the server that
+ * runs, or from one that this call starts. Roles and database exist when it returns.
+ */
+export async function connectOrStart(place: Place, binaries: Binaries): Promise<Client> {
+  const start = new Start(place, binaries)
+  const deadline = Date.now() + startLimit
+  for (let pause = 20; ; pause = Math.min(pause * 1.5, longestPause)) {
+    const answer = await connect(place, owner)
+    if (answer instanceof Client) return completed(place, answer)
+    switch (answer.kind) {
+      case 'no_role':
+        await makeRoles(place)
+        continue
+      case 'absent':
+        await start.step()
+        break
+      case 'busy':
+        break
+      case 'refused':
+        throw refused(place, answer.cause)
+    }
+    if (Date.now() > deadline) throw await start.gaveUp(answer.cause)
+    await sleep(pause)
+  }
+}
+
+type NoConnection = { kind: 'absent' | 'busy' | 'no_role' | 'refused'; cause: unknown }
+
+async function connect(place: Place, user: Role): Promise<Client | NoConnection> {
+  const client = new Client({
+    ...connectionOf(place, user, 'postgres'),
+    connectionTimeoutMillis: connectLimit,
+    application_name: 'holdfast keeper',
+  })
+  // A server that ends while we wait reports it here too; the query in progress rejects anyway.
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    return client
+  } catch (cause) {
+    await client.end().catch(() => undefined)
+    return { kind: classify(cause), cause }
+  }
+}
+
+function classify(error: unknown): NoConnection['kind'] {
+  const code = errorCode(error)
+  if (code === 'ENOENT' || code === 'ECONNREFUSED') return 'absent'
+  if (code === '28000' && /role .* does not exist/.test(String(error))) return 'no_role'
+  if (code === 'EACCES' || code?.startsWith('28')) return 'refused'
+  // Starting, stopping, full, or ended while answering: it may answer the next time.
+  return 'busy'
+}
+
+async function completed(place: Place, keeper: Client): Promise<Client> {
+  const found = await keeper.query('SELECT 1 FROM pg_database WHERE datname = $1', [owner])
+  if (found.rowCount !== 1) await makeRoles(place)
+  return keeper
+}
+
+async function makeRoles(place: Place): Promise<void> {
+  const admin = await connect(place, administrator)
+  if (!(admin instanceof Client)) throw refused(place, admin.cause)
+  try {
+    await ensureRoles(admin)
+  } finally {
+    await admin.end()
+  }
+}
+
+function refused(place: Place, cause: unknown): PrivateServerError {
+  return new PrivateServerError(
+    'refused',
+    `The private Postgres in ${place.data} does not let OS user ${place.accounts.service.name} in: it was ` +
+      'started by another user, whose processes still use it. Run this command as that user, or stop them.',
+    { cause },
+  )
+}
+
+/** The server process of one attempt to come up; started again when it lost to another one. */
+class Start {
+  readonly #place: Place
+  readonly #binaries: Binaries
+  #started: Started | null = null
+  #lastOutput = ''
+
+  constructor(place: Place, binaries: Binaries) {
+    this.#place = place
+    this.#binaries = binaries
+  }
+
+  async step(): Promise<void> {
+    if (this.#started !== null && !this.#started.exited) return
+    if (this.#started !== null) {
+      this.#lastOutput = await this.#started.output()
+      // Without a word it was ended by someone else: a stop that met our start.
+      const again = this.#lastOutput === '' || isTransient(this.#lastOutput)
+      if (!again && !/shut(ting)? down/.test(this.#lastOutput)) throw this.#failed('start')
+      await removeStaleLock(this.#place.data)
+    }
+    await ensureCluster(this.#place, this.#binaries)
+    this.#started = await startServer(this.#place, this.#binaries)
+  }
+
+  async gaveUp(cause: unknown): Promise<PrivateServerError> {
+    const output = (await this.#started?.output()) ?? this.#lastOutput
+    const { message } = failure(output, {
+      place: this.#place,
+      code: 'start_failed',
+      doing: `be reached within ${startLimit / 1_000} s`,
+    })
+    return new PrivateServerError('start_timeout', message, { cause })
+  }
+
+  #failed(doing: string): PrivateServerError {
+    return failure(this.#lastOutput, { place: this.#place, code: 'start_failed', doing })
+  }
+}
