@@ -34,7 +34,7 @@ function serviceAccount(): Account {
   } catch (cause) {
     const uid = process.getuid?.() ?? -1
     throw new PrivateServerError(
-      'no_account',
+      'no-account',
       `The private Postgres needs an OS user with a name, and uid ${uid} has none that it can use: ` +
         'add the user to /etc/passwd, run as an existing one, or set DATABASE_URL.',
       { cause },
@@ -54,7 +54,7 @@ async function unprivilegedAccount(owner: number | null): Promise<Account> {
     if (found) return found
   }
   throw new PrivateServerError(
-    'no_account',
+    'no-account',
     'Postgres refuses to run as root, and there is neither a user "postgres" nor "nobody" to run it as: ' +
       'add one, start Holdfast as an ordinary user, or set DATABASE_URL.',
   )
@@ -64,7 +64,7 @@ async function wrongOwner(owner: number): Promise<PrivateServerError> {
   const known = (await readPasswd()).find(({ uid }) => uid === owner)
   const who = known ? `user ${known.name}` : `uid ${owner}, which has no entry in /etc/passwd,`
   return new PrivateServerError(
-    'wrong_owner',
+    'wrong-owner',
     `The private Postgres's data belongs to ${who} and this process cannot use it: ` +
       'run Holdfast as that user, or set DATABASE_URL.',
   )

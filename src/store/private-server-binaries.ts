@@ -21,7 +21,7 @@ export async function findBinaries(): Promise<Binaries> {
     return { folder: join(root, 'native'), version, major: version.split('.')[0] ?? '' }
   } catch (cause) {
     throw new PrivateServerError(
-      'no_binaries',
+      'no-binaries',
       `The private Postgres is not installed (${name}): run "npm start" once, which installs it, ` +
         'or set DATABASE_URL where no such package exists for this platform.',
       { cause },

@@ -32,7 +32,7 @@ export async function ensureCluster(place: Place, binaries: Binaries): Promise<v
   })
   if (!ok) {
     await remove(part, place)
-    throw failure(output, { place, code: 'start_failed', doing: 'make its data directory' })
+    throw failure(output, { place, code: 'start-failed', doing: 'make its data directory' })
   }
   await moveToPlace(part, place)
 }
@@ -177,27 +177,27 @@ export async function stopServer(place: Place, binaries: Binaries, seconds: numb
     { account: place.accounts.server, cwd: '/', timeout: (seconds + 10) * 1_000 },
   )
   if (ok || output.includes('PID file') || output.includes('No such process')) return
-  throw failure(output, { place, code: 'stop_failed', doing: 'stop' })
+  throw failure(output, { place, code: 'stop-failed', doing: 'stop' })
 }
 
 /** Turns what Postgres printed into an error that says what to do. */
 export function failure(
   output: string,
-  { place, code, doing }: { place: Place; code: 'start_failed' | 'stop_failed'; doing: string },
+  { place, code, doing }: { place: Place; code: 'start-failed' | 'stop-failed'; doing: string },
 ): PrivateServerError {
   const last = output.split('\n').slice(-6).join('\n')
   const tell = (advice: string) =>
     `The private Postgres could not ${doing}: ${advice}\nIts last words (log: ${place.log}):\n${last}`
   if (/No space left on device|Disk quota exceeded/.test(output)) {
-    return new PrivateServerError('disk_full', tell(`the disk of ${place.data} is full.`))
+    return new PrivateServerError('disk-full', tell(`the disk of ${place.data} is full.`))
   }
   if (/error while loading shared libraries/.test(output)) {
     const advice = 'libraries are missing; run "npm start" again, which completes them.'
-    return new PrivateServerError('no_binaries', tell(advice))
+    return new PrivateServerError('no-binaries', tell(advice))
   }
   if (/\.s\.PGSQL\.\d+\.lock/.test(output)) {
     const advice = `another Postgres uses the socket folder ${place.socket}; stop that one.`
-    return new PrivateServerError('socket_directory', tell(advice))
+    return new PrivateServerError('socket-directory', tell(advice))
   }
   return new PrivateServerError(code, tell('see below.'))
 }

@@ -1,25 +1,25 @@
 export type PrivateServerErrorCode =
-  | 'no_binaries'
-  | 'no_account'
-  | 'wrong_owner'
+  | 'no-binaries'
+  | 'no-account'
+  | 'wrong-owner'
   | 'unreachable'
   | 'copied'
   | 'damaged'
   | 'version'
-  | 'socket_directory'
-  | 'disk_full'
+  | 'socket-directory'
+  | 'disk-full'
   | 'refused'
-  | 'start_failed'
-  | 'start_timeout'
-  | 'stop_failed'
+  | 'start-failed'
+  | 'start-timeout'
+  | 'stop-failed'
 
 /** Why the private Postgres cannot be used. The message says what to do and holds no secret. */
 export class PrivateServerError extends Error {
+  override readonly name = 'PrivateServerError'
   readonly code: PrivateServerErrorCode
 
-  constructor(code: PrivateServerErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(code: PrivateServerErrorCode, message: string, options?: ErrorOptions) {
     super(message, options)
-    this.name = 'PrivateServerError'
     this.code = code
   }
 }

@@ -169,7 +169,7 @@ async function checkOwnSocketFolder(folder: string, server: Account): Promise<vo
     return
   }
   throw new PrivateServerError(
-    'socket_directory',
+    'socket-directory',
     `${folder} should be the private Postgres's socket folder (0700, owned by ${server.name}), and is ` +
       'not: remove it, or use a data directory with a shorter path.',
   )

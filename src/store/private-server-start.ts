@@ -31,7 +31,7 @@ export async function connectOrStart(place: Place, binaries: Binaries): Promise<
     const answer = await connect(place, owner)
     if (answer instanceof Client) return completed(place, answer)
     switch (answer.kind) {
-      case 'no_role':
+      case 'no-role':
         await makeRoles(place)
         continue
       case 'absent':
@@ -47,7 +47,7 @@ export async function connectOrStart(place: Place, binaries: Binaries): Promise<
   }
 }
 
-type NoConnection = { kind: 'absent' | 'busy' | 'no_role' | 'refused'; cause: unknown }
+type NoConnection = { kind: 'absent' | 'busy' | 'no-role' | 'refused'; cause: unknown }
 
 async function connect(place: Place, user: Role): Promise<Client | NoConnection> {
   const client = new Client({
@@ -69,7 +69,7 @@ async function connect(place: Place, user: Role): Promise<Client | NoConnection>
 function classify(error: unknown): NoConnection['kind'] {
   const code = errorCode(error)
   if (code === 'ENOENT' || code === 'ECONNREFUSED') return 'absent'
-  if (code === '28000' && /role .* does not exist/.test(String(error))) return 'no_role'
+  if (code === '28000' && /role .* does not exist/.test(String(error))) return 'no-role'
   if (code === 'EACCES' || code?.startsWith('28')) return 'refused'
   // Starting, stopping, full, or ended while answering: it may answer the next time.
   return 'busy'
@@ -129,13 +129,13 @@ class Start {
     const output = (await this.#started?.output()) ?? this.#lastOutput
     const { message } = failure(output, {
       place: this.#place,
-      code: 'start_failed',
+      code: 'start-failed',
       doing: `be reached within ${startLimit / 1_000} s`,
     })
-    return new PrivateServerError('start_timeout', message, { cause })
+    return new PrivateServerError('start-timeout', message, { cause })
   }
 
   #failed(doing: string): PrivateServerError {
-    return failure(this.#lastOutput, { place: this.#place, code: 'start_failed', doing })
+    return failure(this.#lastOutput, { place: this.#place, code: 'start-failed', doing })
   }
 }
