@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { startMain } from './child.ts'
+import type { Child } from './child.ts'
+import { startMailSink } from './mail-sink.ts'
+import type { MailSink } from './mail-sink.ts'
+
+/** A stock `@atproto/pds`, configured by its environment alone. */
+export type Pds = {
+  /** Its public URL, which is also the endpoint in its users' DID documents. */
+  url: string
+  mail: MailSink
+  child: Child
+  stop(): Promise<void>
+}
+
+export type PdsOptions = {
+  plcUrl: string
+  dir: string
+  /** The rotation key's variables: a hex key, or the lines that Holdfast prints. */
+  env: Record<string, string>
+}
+
+export async function startPds(options: PdsOptions): Promise<Pds> {
+  const mail = await startMailSink()
+  const port = await freePort()
+  try {
+    const { child } = await startMain({
+      args: [join(import.meta.dirname, 'pds-main.ts')],
+      env: { ...settings(options, port, mail.url), ...options.env },
+      cwd: options.dir,
+      logFile: join(options.dir, 'pds.log'),
+      readyMs: 60_000,
+    })
+    const stop = async (): Promise<void> => {
+      await child.stop()
+      await mail.stop()
+    }
+    return { url: `http://localhost:${port}`, mail, child, stop }
+  } catch (error) {
+    await mail.stop()
+    throw error
+  }
+}
+
+function settings(options: PdsOptions, port: number, smtpUrl: string): Record<string, string> {
+  return {
+    // a home of its own, so that the AWS SDK finds no profile of the machine's
+    HOME: options.dir,
+    LOG_ENABLED: 'true',
+    PDS_HOSTNAME: 'localhost',
+    PDS_PORT: String(port),
+    PDS_DEV_MODE: 'true',
+    PDS_DATA_DIRECTORY: options.dir,
+    PDS_BLOBSTORE_DISK_LOCATION: join(options.dir, 'blobs'),
+    PDS_DID_PLC_URL: options.plcUrl,
+    PDS_SERVICE_HANDLE_DOMAINS: '.test',
+    PDS_INVITE_REQUIRED: 'false',
+    PDS_EMAIL_SMTP_URL: smtpUrl,
+    PDS_EMAIL_FROM_ADDRESS: 'pds@pds.test',
+    PDS_JWT_SECRET: randomBytes(16).toString('hex'),
+    PDS_DPOP_SECRET: randomBytes(32).toString('hex'),
+    PDS_ADMIN_PASSWORD: randomBytes(16).toString('hex'),
+  }
+}
+
+/** The PDS writes its port into DID documents, so it must be told one before it starts. */
+async function freePort(): Promise<number> {
+  const probe = createServer()
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
+  const { port } = probe.address() as AddressInfo
+  await new Promise((resolve) => probe.close(resolve))
+  return port
+}

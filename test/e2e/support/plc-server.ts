@@ -1,0 +1,32 @@
+import { join } from 'node:path'
+import { openPrivateServer } from '../../../src/store/private-server.ts'
+import { silentLog } from '../../support/data-dir.ts'
+import { startMain } from './child.ts'
+import type { Child } from './child.ts'
+
+/** The npm `@did-plc/server` 0.0.1 (2023): the real rules of rotation and nullification over real
+ *  Postgres, but no size limits, no rate limits, no `seq` and no stream; `directory.ts` has those. */
+export type PlcServer = { url: string; child: Child; stop(): Promise<void> }
+
+/** Starts it in a process of its own, on a Postgres of its own below `dir`. */
+export async function startPlcServer(dir: string): Promise<PlcServer> {
+  const database = await openPrivateServer({ dataDir: join(dir, 'plc'), log: silentLog })
+  try {
+    const { child, port } = await startMain({
+      args: [join(import.meta.dirname, 'plc-main.ts')],
+      env: { DATABASE_URL: database.url, LOG_ENABLED: 'true', LOG_LEVEL: 'info' },
+      cwd: dir,
+      logFile: join(dir, 'plc.log'),
+      readyMs: 30_000,
+    })
+    const stop = async (): Promise<void> => {
+      await child.stop()
+      await database.release()
+    }
+    // `localhost`, since the PDS's own fetch refuses an IP address even in development mode
+    return { url: `http://localhost:${port}`, child, stop }
+  } catch (error) {
+    await database.release()
+    throw error
+  }
+}
