@@ -15,6 +15,9 @@ export type Received = {
   readonly body: Uint8Array
 }
 
+/** An unsigned operation has at most 4 kB; no other body is longer. */
+const MAX_BODY = 64 * 1024
+
 export type ReceiveErrorCode = 'repeated-header' | 'too-large' | 'broken-off'
 
 export class ReceiveError extends Error {
@@ -27,12 +30,11 @@ export class ReceiveError extends Error {
   }
 }
 
-/** Takes the whole request, or throws `ReceiveError`. Not more than `maxBody` bytes are ever kept. */
-export async function receive(incoming: Incoming, maxBody: number): Promise<Received> {
+/** Takes the whole request, or throws `ReceiveError`. Not more than `MAX_BODY` bytes are ever kept. */
+export async function receive(incoming: Incoming): Promise<Received> {
   const headers = readHeaders(incoming.rawHeaders)
-  const declared = Number(headers.get('content-length') ?? 0)
-  if (declared > maxBody) throw tooLarge(maxBody)
-  const body = await readBody(incoming, maxBody)
+  if (Number(headers.get('content-length') ?? 0) > MAX_BODY) throw tooLarge()
+  const body = await readBody(incoming)
   return { method: incoming.method ?? '', target: incoming.url ?? '', headers, body }
 }
 
@@ -50,14 +52,14 @@ export function readHeaders(rawHeaders: readonly string[]): ReadonlyMap<string, 
   return headers
 }
 
-function readBody(incoming: Readable, maxBody: number): Promise<Uint8Array> {
+function readBody(incoming: Readable): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let length = 0
     const onData = (chunk: Buffer): void => {
       length += chunk.length
-      if (length <= maxBody) chunks.push(chunk)
-      else settle(() => reject(tooLarge(maxBody)))
+      if (length <= MAX_BODY) chunks.push(chunk)
+      else settle(() => reject(tooLarge()))
     }
     const onEnd = (): void => settle(() => resolve(Buffer.concat(chunks)))
     const onClose = (): void =>
@@ -72,6 +74,6 @@ function readBody(incoming: Readable, maxBody: number): Promise<Uint8Array> {
   })
 }
 
-function tooLarge(maxBody: number): ReceiveError {
-  return new ReceiveError('too-large', `the body is larger than ${maxBody} bytes`)
+function tooLarge(): ReceiveError {
+  return new ReceiveError('too-large', `the body is larger than ${MAX_BODY} bytes`)
 }

@@ -1,5 +1,5 @@
 import { ACCESS_KEY_ID } from '../credential.ts'
-import { SigV4Error } from './error.ts'
+import { AuthenticationError } from '../authentication-error.ts'
 
 /** The Authorization header of AWS Signature Version 4, taken apart. `signature` is 32 bytes. */
 export type Authorization = {
@@ -17,12 +17,16 @@ const GRAMMAR = new RegExp(
     'Signature=([0-9a-f]{64})$',
 )
 
-/** @throws SigV4Error `missing` or `malformed` */
+/** @throws AuthenticationError `missing` or `malformed` */
 export function parseAuthorization(value: string | undefined): Authorization {
-  if (value === undefined) throw new SigV4Error('missing', 'the Authorization header is missing')
+  if (value === undefined)
+    throw new AuthenticationError('missing', 'the Authorization header is missing')
   const match = GRAMMAR.exec(value)
   if (match === null) {
-    throw new SigV4Error('malformed', 'the Authorization header is not one of AWS4-HMAC-SHA256')
+    throw new AuthenticationError(
+      'malformed',
+      'the Authorization header is not one of AWS4-HMAC-SHA256',
+    )
   }
   const [, accessKeyId = '', day = '', region = '', service = '', names = '', hex = ''] = match
   const signature = Buffer.from(hex, 'hex')
@@ -33,7 +37,7 @@ function parseSignedHeaders(names: string): readonly string[] {
   const list = names.split(';')
   const rising = list.every((name, i) => name !== '' && (i === 0 || list[i - 1]! < name))
   if (!rising) {
-    throw new SigV4Error(
+    throw new AuthenticationError(
       'malformed',
       'SignedHeaders must be sorted, lower-case and without repeats',
     )

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { Received } from '../received.ts'
-import { SigV4Error } from './error.ts'
+import { AuthenticationError } from '../authentication-error.ts'
 
 /**
  * The canonical request of SigV4 ("Create a canonical request", IAM User Guide). Whatever has more than one reading is
  * refused instead of normalised: two readings are how a signed request becomes another one on its way.
  *
- * @throws SigV4Error `malformed`
+ * @throws AuthenticationError `malformed`
  */
 export function canonicalRequest(request: Received, signedHeaders: readonly string[]): string {
   const [path, query] = splitTarget(request.target)
@@ -34,7 +34,7 @@ function splitTarget(target: string): [path: string, query: string] {
 function canonicalPath(path: string): string {
   const plain = /^(?:\/|(?:\/[A-Za-z0-9._~-]+)+\/?)$/.test(path)
   if (!plain || /\/\.{1,2}(?:\/|$)/.test(path)) {
-    throw new SigV4Error('malformed', 'the path is not in its plain form')
+    throw new AuthenticationError('malformed', 'the path is not in its plain form')
   }
   return path
 }
@@ -49,14 +49,14 @@ function canonicalQuery(query: string): string {
 function canonicalPair(pair: string): [name: string, value: string] {
   // A "+" is a plus to SigV4 and a space to most readers of forms.
   if (!/^[\x21-\x2a\x2c-\x7e]+$/.test(pair)) {
-    throw new SigV4Error('malformed', 'the query string is not plain')
+    throw new AuthenticationError('malformed', 'the query string is not plain')
   }
   const equals = pair.indexOf('=')
   const name = equals === -1 ? pair : pair.slice(0, equals)
   const value = equals === -1 ? '' : pair.slice(equals + 1)
   const canonicalName = reencode(name)
   if (canonicalName.toLowerCase().startsWith('x-amz-')) {
-    throw new SigV4Error('malformed', 'a signature in the query string is not accepted')
+    throw new AuthenticationError('malformed', 'a signature in the query string is not accepted')
   }
   return [canonicalName, reencode(value)]
 }
@@ -68,15 +68,15 @@ function reencode(part: string): string {
       (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`,
     )
   } catch {
-    throw new SigV4Error('malformed', 'the query string has a broken escape')
+    throw new AuthenticationError('malformed', 'the query string has a broken escape')
   }
 }
 
 function signedValue(headers: ReadonlyMap<string, string>, name: string): string {
   const value = headers.get(name)
-  if (value === undefined) throw new SigV4Error('malformed', 'a signed header is missing')
+  if (value === undefined) throw new AuthenticationError('malformed', 'a signed header is missing')
   if (!/^[\t\x20-\x7e]*$/.test(value)) {
-    throw new SigV4Error('malformed', 'a signed header is not printable ASCII')
+    throw new AuthenticationError('malformed', 'a signed header is not printable ASCII')
   }
   return value.replace(/[\t ]+/g, ' ').trim()
 }

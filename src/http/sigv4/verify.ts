@@ -4,7 +4,7 @@ import type { Received } from '../received.ts'
 import type { Authorization } from './authorization.ts'
 import { parseAuthorization } from './authorization.ts'
 import { canonicalRequest, sha256Hex } from './canonical.ts'
-import { SigV4Error } from './error.ts'
+import { AuthenticationError } from '../authentication-error.ts'
 
 /** Services that share a secret must not accept each other's requests: the scope names one. */
 export type SigV4Service = 'kms' | 'holdfast'
@@ -29,7 +29,7 @@ const NOBODYS_SECRET = randomBytes(32).toString('base64')
  * Who signed this request. The service checks only what the caller signed: method, path, query, the named headers and the body,
  * whose hash is always our own.
  *
- * @throws SigV4Error; anything else comes from `findCredential`
+ * @throws AuthenticationError; anything else comes from `findCredential`
  */
 export async function verifySigV4(request: Received, options: VerifySigV4): Promise<Credential> {
   const authorization = parseAuthorization(request.headers.get('authorization'))
@@ -43,7 +43,7 @@ export async function verifySigV4(request: Received, options: VerifySigV4): Prom
   const key = signingKey(credential?.secret ?? NOBODYS_SECRET, authorization)
   const matches = timingSafeEqual(hmac(key, stringToSign), authorization.signature)
   if (credential === null || !matches) {
-    throw new SigV4Error(
+    throw new AuthenticationError(
       'mismatch',
       'the signature does not match, or the access key is not known here',
     )
@@ -54,19 +54,22 @@ export async function verifySigV4(request: Received, options: VerifySigV4): Prom
 function checkSignedHeaders(authorization: Authorization, service: SigV4Service): void {
   for (const name of MUST_BE_SIGNED[service]) {
     if (!authorization.signedHeaders.includes(name)) {
-      throw new SigV4Error('malformed', `${name} must be among the SignedHeaders`)
+      throw new AuthenticationError('malformed', `${name} must be among the SignedHeaders`)
     }
   }
 }
 
 function checkNoOtherScheme({ headers, body }: Received): void {
   if (headers.has('x-amz-security-token')) {
-    throw new SigV4Error('malformed', 'session tokens are not accepted')
+    throw new AuthenticationError('malformed', 'session tokens are not accepted')
   }
   const declared = headers.get('x-amz-content-sha256')
   // Covers UNSIGNED-PAYLOAD and STREAMING-…: a signature without the body would let anyone change what is signed.
   if (declared !== undefined && declared !== sha256Hex(body)) {
-    throw new SigV4Error('malformed', 'x-amz-content-sha256 is not the SHA-256 of the body')
+    throw new AuthenticationError(
+      'malformed',
+      'x-amz-content-sha256 is not the SHA-256 of the body',
+    )
   }
 }
 
@@ -74,14 +77,14 @@ function checkDate({ headers }: Received, { day }: Authorization, now: Date): st
   const date = headers.get('x-amz-date')
   const time = date === undefined ? null : parseAmzDate(date)
   if (date === undefined || time === null) {
-    throw new SigV4Error('malformed', 'x-amz-date must be of the form YYYYMMDDTHHMMSSZ')
+    throw new AuthenticationError('malformed', 'x-amz-date must be of the form YYYYMMDDTHHMMSSZ')
   }
   if (!date.startsWith(day)) {
-    throw new SigV4Error('scope', 'the credential scope is of another day than x-amz-date')
+    throw new AuthenticationError('scope', 'the credential scope is of another day than x-amz-date')
   }
   if (Math.abs(now.getTime() - time) > MAX_SKEW_SECONDS * 1000) {
     // The AWS SDK then sets its clock by our Date header and signs once more.
-    throw new SigV4Error(
+    throw new AuthenticationError(
       'skewed',
       `Signature expired or not yet valid: x-amz-date is more than ${MAX_SKEW_SECONDS} s from the server's clock`,
     )
@@ -100,7 +103,7 @@ function parseAmzDate(date: string): number | null {
 
 function checkService(authorization: Authorization, service: SigV4Service): void {
   if (authorization.service !== service) {
-    throw new SigV4Error('scope', `the credential scope must name the service ${service}`)
+    throw new AuthenticationError('scope', `the credential scope must name the service ${service}`)
   }
 }
 

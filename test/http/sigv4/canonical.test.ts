@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { canonicalRequest, sha256Hex } from '../../../src/http/sigv4/canonical.ts'
-import { SigV4Error } from '../../../src/http/sigv4/error.ts'
+import { AuthenticationError } from '../../../src/http/authentication-error.ts'
 
 const headers = new Map([
   ['host', 'example.amazonaws.com'],
@@ -15,7 +15,7 @@ function outcome(request: typeof vanilla): string {
     canonicalRequest(request, signedHeaders)
     return 'made'
   } catch (error) {
-    return error instanceof SigV4Error ? error.code : String(error)
+    return error instanceof AuthenticationError ? error.code : String(error)
   }
 }
 

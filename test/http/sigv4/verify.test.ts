@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Credential } from '../../../src/http/credential.ts'
 import type { Received } from '../../../src/http/received.ts'
 import { readHeaders } from '../../../src/http/received.ts'
-import { SigV4Error } from '../../../src/http/sigv4/error.ts'
+import { AuthenticationError } from '../../../src/http/authentication-error.ts'
 import type { SigV4Service } from '../../../src/http/sigv4/verify.ts'
 import { verifySigV4 } from '../../../src/http/sigv4/verify.ts'
 import type { AccessKey, Signed, ToSign } from '../../support/aws-client.ts'
@@ -43,7 +43,8 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
     () => null,
     (error: unknown) => error,
   )
-  if (!(error instanceof SigV4Error)) throw new Error('expected a SigV4Error', { cause: error })
+  if (!(error instanceof AuthenticationError))
+    throw new Error('expected a AuthenticationError', { cause: error })
   return error.code
 }
 
@@ -337,7 +338,7 @@ describe('an unknown access key and a wrong secret', () => {
         return null
       },
     }
-    await expect(verifySigV4(request, options)).rejects.toThrow(SigV4Error)
+    await expect(verifySigV4(request, options)).rejects.toThrow(AuthenticationError)
     expect(looks).toEqual([])
   })
 })

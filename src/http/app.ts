@@ -1,0 +1,117 @@
+import { randomUUID } from 'node:crypto'
+import { Hono } from 'hono'
+import type { Context, Next } from 'hono'
+import type { HttpEnv, HttpLog } from './env.ts'
+import type { SignNow } from '../custody/sign-now.ts'
+import type { KeyConfig } from '../policy/policy-set.ts'
+import type { Credential, FindCredential } from './credential.ts'
+import { createGate } from './gate.ts'
+import type { CheckReadiness } from './health.ts'
+import { shareReadiness } from './health.ts'
+import { createKmsDoor } from './kms/door.ts'
+import { ProblemError, respondWithProblem, toProblem } from './problem.ts'
+import { createV1 } from './v1/api.ts'
+import type { ListRequests, ReadRequest } from './v1/request-view.ts'
+
+export type AppDeps = {
+  readonly findCredential: FindCredential
+  /** Credentials in force when the service starts: the KMS door knows them even if the database then goes away. */
+  readonly initialCredentials: readonly Credential[]
+  /** The keys granted to a caller; none for a caller that policies do not name. Does no I/O. */
+  readonly keysOf: (caller: string) => readonly KeyConfig[]
+  readonly signNow: SignNow
+  readonly listRequests: ListRequests
+  readonly readRequest: ReadRequest
+  readonly readiness: CheckReadiness
+  readonly log: HttpLog
+  readonly now: () => Date
+  readonly limits?: Partial<AppLimits>
+}
+
+export type AppLimits = {
+  /** Credential look-ups under way at once, both doors together. */
+  readonly lookUps: number
+  /** Signatures under way at once. */
+  readonly signatures: number
+}
+
+const READINESS_SHARED_MS = 1000
+
+/** Nothing of ours is a page; `no-store` since answers differ by caller. */
+const SECURITY_HEADERS = Object.entries({
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+})
+
+const METHODS: Record<string, string> = {
+  '/healthz': 'GET, HEAD',
+  '/readyz': 'GET, HEAD',
+  '/kms': 'POST',
+  '/kms/': 'POST',
+  '/v1/requests': 'GET, HEAD',
+  '/v1/requests/:id': 'GET, HEAD',
+  '/v1/keys': 'GET, HEAD',
+}
+
+/** All front doors. Needs Node's request in `c.env.incoming`, as `server.ts` gives it. */
+export function createApp(deps: AppDeps): Hono<HttpEnv> {
+  const lookUp = createGate(deps.limits?.lookUps ?? 256)
+  const sign = createGate(deps.limits?.signatures ?? 256)
+  const app = new Hono<HttpEnv>()
+  app.use((c, next) => identify(c, next))
+  addHealth(app, deps)
+  app.use((c, next) => logRequest(c, next, deps.log))
+  app.route('/', createKmsDoor({ ...deps, gates: { lookUp, sign } }))
+  app.route('/v1', createV1({ ...deps, lookUpGate: lookUp }))
+  for (const [path, allow] of Object.entries(METHODS)) {
+    app.all(path, (c) => respondWithProblem(c, notAllowed(allow), { allow }))
+  }
+  app.notFound((c) => respondWithProblem(c, new ProblemError('not-found', 'nothing is here')))
+  app.onError((error, c) => respondWithFailure(c, error, deps.log))
+  return app
+}
+
+function addHealth(app: Hono<HttpEnv>, deps: AppDeps): void {
+  const readiness = shareReadiness(deps.readiness, READINESS_SHARED_MS, deps.now)
+  app.get('/healthz', (c) => c.json({ alive: true }))
+  app.get('/readyz', async (c) => {
+    const answer = await readiness()
+    return c.json(answer, answer.ready ? 200 : 503)
+  })
+}
+
+async function identify(c: Context<HttpEnv>, next: Next): Promise<void> {
+  c.set('correlationId', randomUUID())
+  c.set('facts', {})
+  for (const [name, value] of SECURITY_HEADERS) c.header(name, value)
+  await next()
+}
+
+/** Registered behind the health routes, whose askers would fill the log with sameness. */
+async function logRequest(c: Context<HttpEnv>, next: Next, log: HttpLog): Promise<void> {
+  const start = performance.now()
+  await next()
+  const { correlationId, facts } = c.var
+  const ms = Math.round(performance.now() - start)
+  const path = new URL(c.req.url).pathname.slice(0, 100)
+  log.info(
+    { correlationId, method: c.req.method, path, status: c.res.status, ms, ...facts },
+    'http',
+  )
+}
+
+function respondWithFailure(c: Context<HttpEnv>, error: Error, log: HttpLog): Response {
+  const problem = toProblem(error)
+  if (problem !== null) return respondWithProblem(c, problem)
+  const { correlationId, facts } = c.var
+  log.error({ err: error, correlationId, ...facts }, 'http: our own failure')
+  const detail = 'internal failure; the log has it under the correlation id'
+  return respondWithProblem(c, new ProblemError('internal', detail))
+}
+
+function notAllowed(allow: string): ProblemError {
+  return new ProblemError('method-not-allowed', `allowed here: ${allow}`)
+}

@@ -1,0 +1,43 @@
+import { z } from 'zod'
+import { requestStates } from '../../custody/request.ts'
+import type { RequestState } from '../../custody/request.ts'
+import { ProblemError } from '../problem.ts'
+
+export type ListQuery = {
+  readonly state: RequestState | null
+  readonly after: string | null
+  readonly limit: number
+}
+
+const DEFAULT_LIMIT = 50
+const MAX_LIMIT = 100
+
+const requestId = z.stringFormat('request id', /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+const listQuery = z.strictObject({
+  state: z.enum(requestStates).optional(),
+  cursor: requestId.optional(),
+  limit: z
+    .stringFormat('number', /^[1-9][0-9]{0,2}$/)
+    .transform(Number)
+    .refine((limit) => limit <= MAX_LIMIT)
+    .optional(),
+})
+
+/** @throws ProblemError `malformed` */
+export function parseListQuery(url: string): ListQuery {
+  const pairs = [...new URL(url).searchParams]
+  const parsed = listQuery.safeParse(Object.fromEntries(pairs))
+  if (!parsed.success || new Set(pairs.map(([name]) => name)).size !== pairs.length) {
+    throw new ProblemError(
+      'malformed',
+      `the query takes state, cursor and limit (1 to ${MAX_LIMIT}), each at most once`,
+    )
+  }
+  const { state, cursor, limit } = parsed.data
+  return { state: state ?? null, after: cursor ?? null, limit: limit ?? DEFAULT_LIMIT }
+}
+
+/** What is no id is the id of nothing: the store is not asked. */
+export function isRequestId(text: string): boolean {
+  return requestId.safeParse(text).success
+}
