@@ -1,3 +1,5 @@
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { encode } from '@ipld/dag-cbor'
 import { Secp256k1Keypair } from '@atproto/crypto'
 import * as plc from '@did-plc/lib'
@@ -7,6 +9,7 @@ import type { TestDirectory } from './support/directory.ts'
 import { cidOf, didOf } from './support/directory/log.ts'
 import type { Operation, PlcOperation, Tombstone } from './support/directory/operation.ts'
 import { assertSoundLog, readAuditLog } from './support/oracle.ts'
+import type { Listed } from './support/oracle.ts'
 
 const HOUR_MS = 3_600_000
 const start = new Date('2026-03-01T00:00:00.000Z')
@@ -215,4 +218,32 @@ it('the export lists by time with nullified, by sequence without', async () => {
   const [event] = await read('after=0')
   expect(event).toMatchObject({ type: 'sequenced_op', seq: 1, did })
   expect(event).not.toHaveProperty('nullified')
+})
+
+describe('published vectors, submitted again at the times they list', () => {
+  const folder = join(import.meta.dirname, '../vectors/plc-audit-logs')
+  const vectors = (claim: string): [string, Listed[]][] =>
+    readdirSync(join(folder, claim)).map((name) => [
+      name,
+      JSON.parse(readFileSync(join(folder, claim, name), 'utf8')),
+    ])
+
+  async function replay(log: readonly Listed[]): Promise<number[]> {
+    did = log[0]!.did
+    const statuses: number[] = []
+    for (const { operation, createdAt } of log) {
+      directory.setClock(new Date(createdAt))
+      statuses.push((await submit(operation)).status)
+    }
+    return statuses
+  }
+
+  it.each(vectors('valid'))('%s is accepted and listed alike', async (_, log) => {
+    expect(new Set(await replay(log))).toEqual(new Set([200]))
+    expect(await readAuditLog(directory.url, did)).toEqual(log)
+  })
+
+  it.each(vectors('invalid'))('%s is refused at its last operation', async (_, log) => {
+    expect((await replay(log)).at(-1)).toBe(400)
+  })
 })
