@@ -59,7 +59,8 @@ function parseKey(didKey: string): ParsedKey {
     const { jwtAlg, keyBytes } = parseDidKey(didKey)
     const curve = jwtAlg === ALGORITHMS['K-256'] ? 'K-256' : 'P-256'
     if (formatAtprotoKey(jwtAlg, keyBytes) !== didKey) throw badKey(didKey)
-    return { curve, publicKey: compress(keyBytes), point: keyBytes }
+    const point = new Uint8Array(keyBytes)
+    return { curve, publicKey: compress(point), point }
   } catch (cause) {
     throw badKey(didKey, cause)
   }

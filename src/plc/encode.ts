@@ -83,7 +83,7 @@ export function withoutSignature(signed: Uint8Array): SigningBytes {
   if (entry.length < SIG_ENTRY_LENGTH || !SIG_ENTRY_START.every((byte, i) => entry[i] === byte)) {
     throw malformed('no sig of 86 characters at the start of the operation')
   }
-  const bytes = signed.slice(SIG_ENTRY_LENGTH)
+  const bytes = new Uint8Array(signed.subarray(SIG_ENTRY_LENGTH))
   bytes[0] = signed[0]! - 1
   return bytes as SigningBytes
 }
@@ -111,12 +111,13 @@ export function didOfEncoded(signed: Uint8Array): string {
 }
 
 function sha256(bytes: Uint8Array): Uint8Array {
-  return hash('sha256', bytes, 'buffer')
+  return new Uint8Array(hash('sha256', bytes, 'buffer'))
 }
 
 function encodeOperation(operation: object): Uint8Array {
   try {
-    return encode(operation)
+    // The encoder may return part of a shared pool, which others could see and change.
+    return new Uint8Array(encode(operation))
   } catch (cause) {
     // For one: `undefined`; or ids "/" and "bytes" of the same value, which the encoder takes for a CID.
     throw new PlcError('malformed', 'the operation has no DAG-CBOR encoding', { cause })
