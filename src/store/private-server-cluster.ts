@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { chown, mkdir, open, readFile, readdir, rename, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Binaries } from './private-server-binaries.ts'
 import { PrivateServerError, errorCode } from './private-server-error.ts'
 import type { Place } from './private-server-place.ts'
@@ -169,15 +170,29 @@ async function rotateLog(log: string): Promise<void> {
 }
 
 /** Fast shutdown: open transactions are rolled back, the data directory is left clean. */
-export async function stopServer(place: Place, binaries: Binaries, seconds: number): Promise<void> {
-  // pg_ctl as the server's account: the pid comes from a file which that account could change.
+export async function stopServer(place: Place, binaries: Binaries, limit: number): Promise<void> {
+  const running = await serverId(place.data)
+  if (running === null) return
+  // pg_ctl as the server's account: the pid comes from a file which that account could change. Its
+  // own wait would go on when another user starts the server again at once.
   const { ok, output } = await run(
     join(binaries.folder, 'bin/pg_ctl'),
-    ['stop', '--pgdata', place.data, '--mode', 'fast', '--wait', '--timeout', String(seconds)],
-    { account: place.accounts.server, cwd: '/', timeout: (seconds + 10) * 1_000 },
+    ['stop', '--pgdata', place.data, '--mode', 'fast', '--no-wait'],
+    { account: place.accounts.server, cwd: '/', timeout: 10_000 },
   )
-  if (ok || output.includes('PID file') || output.includes('No such process')) return
-  throw failure(output, { place, code: 'stop-failed', doing: 'stop' })
+  const deadline = Date.now() + (ok ? limit : 0)
+  while ((await serverId(place.data)) === running) {
+    if (Date.now() > deadline) {
+      throw failure(output, { place, code: 'stop-failed', doing: `stop within ${limit / 1_000} s` })
+    }
+    await sleep(20)
+  }
+}
+
+/** Pid, folder and start time of the server that holds the data directory; null when none does. */
+async function serverId(data: string): Promise<string | null> {
+  const lock = await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => null)
+  return lock === null ? null : lock.split('\n').slice(0, 3).join(' ')
 }
 
 /** Turns what Postgres printed into an error that says what to do. */

@@ -11,6 +11,7 @@ import { removeStaleLock } from './private-server-stale.ts'
 /** Crash recovery of a large log takes minutes; a start that shows no life takes this long at most. */
 const startLimit = 180_000
 const connectLimit = 10_000
+const lockLimit = 20_000
 const longestPause = 250
 
 export type Role = typeof owner | typeof administrator
@@ -20,25 +21,26 @@ export function connectionOf(place: Place, user: Role, database: string) {
   return { host: place.socket, port, user, database, ssl: false } as const
 }
 
+/** Every user of the server holds this advisory lock shared; who stops it holds it alone. */
+export const useLock = 0x75736564
+
 /**
- * One connection of the application's role to the maintenance database, taken from the server that
- * runs, or from one that this call starts. Roles and database exist when it returns.
+ * One connection of the application's role that holds the use lock, to the server that runs or to
+ * one that this call starts. Roles and database exist when it returns.
  */
 export async function connectOrStart(place: Place, binaries: Binaries): Promise<Client> {
   const start = new Start(place, binaries)
   const deadline = Date.now() + startLimit
   for (let pause = 20; ; pause = Math.min(pause * 1.5, longestPause)) {
-    const answer = await connect(place, owner)
-    if (answer instanceof Client) return completed(place, answer)
+    const answer = await beginUse(place)
+    if (answer instanceof Client) return answer
     switch (answer.kind) {
-      case 'no-role':
-        await makeRoles(place)
-        continue
       case 'absent':
         await start.step()
         break
       case 'busy':
         break
+      case 'no-role':
       case 'refused':
         throw refused(place, answer.cause)
     }
@@ -47,12 +49,54 @@ export async function connectOrStart(place: Place, binaries: Binaries): Promise<
   }
 }
 
+async function beginUse(place: Place): Promise<Client | NoConnection> {
+  let keeper = await connect(place, owner)
+  if (!(keeper instanceof Client) && keeper.kind === 'no-role') {
+    const lacking = await makeRoles(place)
+    keeper = lacking ?? (await connect(place, owner))
+  }
+  if (!(keeper instanceof Client)) return keeper
+  try {
+    await keeper.query('SELECT pg_advisory_lock_shared($1)', [useLock])
+    const found = await keeper.query('SELECT 1 FROM pg_database WHERE datname = $1', [owner])
+    const lacking = found.rowCount === 1 ? null : await makeRoles(place)
+    if (lacking === null) return keeper
+    await keeper.end()
+    return lacking
+  } catch (cause) {
+    await keeper.end()
+    return again(cause)
+  }
+}
+
+/** @returns null when they are made, else why it must be tried again */
+async function makeRoles(place: Place): Promise<NoConnection | null> {
+  const admin = await connect(place, administrator)
+  if (!(admin instanceof Client)) return admin
+  try {
+    await ensureRoles(admin)
+    return null
+  } catch (cause) {
+    return again(cause)
+  } finally {
+    await admin.end()
+  }
+}
+
+/** The last user may stop the server while we begin; whatever else went wrong is no matter of time. */
+function again(cause: unknown): NoConnection {
+  const code = errorCode(cause)
+  if (code === null || /^(57P|08|55P03|E[A-Z]+$)/.test(code)) return { kind: 'busy', cause }
+  throw cause
+}
+
 type NoConnection = { kind: 'absent' | 'busy' | 'no-role' | 'refused'; cause: unknown }
 
 async function connect(place: Place, user: Role): Promise<Client | NoConnection> {
   const client = new Client({
     ...connectionOf(place, user, 'postgres'),
     connectionTimeoutMillis: connectLimit,
+    lock_timeout: lockLimit,
     application_name: 'holdfast keeper',
   })
   // A server that ends while we wait reports it here too; the query in progress rejects anyway.
@@ -61,7 +105,7 @@ async function connect(place: Place, user: Role): Promise<Client | NoConnection>
     await client.connect()
     return client
   } catch (cause) {
-    await client.end().catch(() => undefined)
+    await client.end()
     return { kind: classify(cause), cause }
   }
 }
@@ -73,22 +117,6 @@ function classify(error: unknown): NoConnection['kind'] {
   if (code === 'EACCES' || code?.startsWith('28')) return 'refused'
   // Starting, stopping, full, or ended while answering: it may answer the next time.
   return 'busy'
-}
-
-async function completed(place: Place, keeper: Client): Promise<Client> {
-  const found = await keeper.query('SELECT 1 FROM pg_database WHERE datname = $1', [owner])
-  if (found.rowCount !== 1) await makeRoles(place)
-  return keeper
-}
-
-async function makeRoles(place: Place): Promise<void> {
-  const admin = await connect(place, administrator)
-  if (!(admin instanceof Client)) throw refused(place, admin.cause)
-  try {
-    await ensureRoles(admin)
-  } finally {
-    await admin.end()
-  }
 }
 
 function refused(place: Place, cause: unknown): PrivateServerError {

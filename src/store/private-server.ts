@@ -7,7 +7,7 @@ import { errorCode } from './private-server-error.ts'
 import { findPlace } from './private-server-place.ts'
 import type { Place } from './private-server-place.ts'
 import { administrator, owner } from './private-server-roles.ts'
-import { connectOrStart, connectionOf } from './private-server-start.ts'
+import { connectOrStart, connectionOf, useLock } from './private-server-start.ts'
 
 /** What a `pg` client needs, over the Unix socket; there is no password. */
 export type PrivateConnection = {
@@ -34,9 +34,7 @@ export type ServerLog = {
   warn(fields: object, message: string): void
 }
 
-/** Every user of the server holds this advisory lock shared; who stops it holds it alone. */
-const useLock = 0x75736564
-const stopSeconds = 60
+const stopLimit = 60_000
 const reopenPauses = [100, 500, 2_000, 10_000, 30_000]
 
 /**
@@ -87,19 +85,9 @@ class Use {
   }
 
   async begin(): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
-      const keeper = await connectOrStart(this.#place, this.#binaries)
-      try {
-        await keeper.query('SELECT pg_advisory_lock_shared($1)', [useLock])
-        keeper.once('end', () => this.#broken(keeper))
-        this.#keeper = keeper
-        return
-      } catch (error) {
-        // The last user stopped the server while we waited for the lock; the next round starts it.
-        await keeper.end().catch(() => undefined)
-        if (attempt === 5) throw error
-      }
-    }
+    const keeper = await connectOrStart(this.#place, this.#binaries)
+    keeper.once('end', () => this.#broken(keeper))
+    this.#keeper = keeper
   }
 
   end(): Promise<void> {
@@ -137,7 +125,7 @@ class Use {
     if (keeper === null) return
     try {
       if (await isLast(keeper)) {
-        await stopServer(this.#place, this.#binaries, stopSeconds)
+        await stopServer(this.#place, this.#binaries, stopLimit)
         this.#log.info({ data: this.#place.data }, 'private Postgres is stopped')
       }
     } finally {

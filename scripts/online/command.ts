@@ -1,0 +1,66 @@
+import { ConfigError, readEnv, toConfig, toSecrets } from '../../src/config.ts'
+import { createContext } from '../../src/context.ts'
+import type { Context } from '../../src/context.ts'
+import { createLogger } from '../../src/logger.ts'
+import { PolicyError } from '../../src/policy/error.ts'
+
+/** Takes what stands behind the command's name, answers the exit code of the contract. */
+export type Command = (args: string[]) => Promise<number>
+
+/** The command was not written as its usage says. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+
+  constructor(usage: string) {
+    super(`Usage: scripts/holdfast ${usage}`)
+  }
+}
+
+/** Opens a context for one command and closes it whatever happens. */
+export async function withContext<T>(use: (context: Context) => Promise<T>): Promise<T> {
+  const env = readEnv(process.env)
+  const log = createLogger()
+  log.level = 'warn'
+  const context = await createContext({
+    config: toConfig(env, process.cwd()),
+    secrets: toSecrets(env),
+    log,
+    withSigners: false,
+  })
+  try {
+    return await use(context)
+  } finally {
+    await context.close()
+  }
+}
+
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value))
+}
+
+export function exitCodeOf(error: unknown): { code: number; message: string } {
+  if (error instanceof UsageError) return { code: 2, message: error.message }
+  if (error instanceof ConfigError || error instanceof PolicyError)
+    return { code: 2, message: error.message }
+  // node:util's parseArgs
+  if (
+    error instanceof TypeError &&
+    'code' in error &&
+    String(error.code).startsWith('ERR_PARSE_ARGS')
+  ) {
+    return { code: 2, message: error.message }
+  }
+  return { code: 3, message: `could not run: ${messages(error).join(': ')}` }
+}
+
+function messages(error: unknown): string[] {
+  if (error instanceof AggregateError) return error.errors.flatMap(messages)
+  if (!(error instanceof Error)) return [String(error)]
+  return [error.message, ...(error.cause === undefined ? [] : messages(error.cause))].filter(
+    Boolean,
+  )
+}

@@ -1,0 +1,154 @@
+import { isAbsolute, join, relative, resolve } from 'node:path'
+
+/** Effective settings, without secrets. */
+export type Config = {
+  readonly host: string
+  readonly port: number
+  readonly dataDir: string
+  readonly plcUrl: string
+  /** The operator's own reviewed folder; null: `policies` in the data directory, made on first start. */
+  readonly policiesDir: string | null
+  /** null: `secret` in the data directory, made on first start. */
+  readonly secretFile: string | null
+  readonly publicUrl: string | null
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null
+}
+
+/** Connection strings carry passwords. null: the private server in the data directory. */
+export type Secrets = {
+  readonly databaseUrl: string | null
+  readonly databaseOwnerUrl: string | null
+}
+
+/** The service must not start as it is configured. The message names the field. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+const names = [
+  'HOLDFAST_HOST',
+  'HOLDFAST_PORT',
+  'HOLDFAST_DATA_DIR',
+  'HOLDFAST_PLC_URL',
+  'HOLDFAST_POLICIES_DIR',
+  'HOLDFAST_PUBLIC_URL',
+  'HOLDFAST_TLS_CERT_FILE',
+  'HOLDFAST_TLS_KEY_FILE',
+  'HOLDFAST_SECRET_FILE',
+  'DATABASE_URL',
+  'DATABASE_OWNER_URL',
+] as const
+export type Env = Readonly<Partial<Record<(typeof names)[number], string>>>
+
+/** Takes what is ours out of the environment; a `HOLDFAST_` name that is not known stops the start. */
+export function readEnv(environment: NodeJS.ProcessEnv): Env {
+  const known: readonly string[] = names
+  const unknown = Object.keys(environment).find(
+    (name) => name.startsWith('HOLDFAST_') && !known.includes(name),
+  )
+  if (unknown !== undefined) {
+    throw new ConfigError(`${unknown}: no such setting; known are ${names.join(', ')}`)
+  }
+  const given = names.flatMap((name) => {
+    const value = environment[name]
+    return value === undefined || value === '' ? [] : [[name, value] as const]
+  })
+  return Object.freeze(Object.fromEntries(given))
+}
+
+export function toConfig(env: Env, workDir: string): Config {
+  const path = (value: string) => (isAbsolute(value) ? value : resolve(workDir, value))
+  const optionalPath = (value: string | undefined) => (value === undefined ? null : path(value))
+  const host = env.HOLDFAST_HOST ?? '127.0.0.1'
+  const tls = toTls(env, path)
+  if (tls === null && !isLoopback(host)) {
+    throw new ConfigError(
+      `HOLDFAST_HOST: ${host} is not a loopback address; set HOLDFAST_TLS_CERT_FILE and HOLDFAST_TLS_KEY_FILE`,
+    )
+  }
+  return Object.freeze({
+    host,
+    port: toPort(env.HOLDFAST_PORT ?? '2590'),
+    dataDir: path(env.HOLDFAST_DATA_DIR ?? 'data'),
+    plcUrl: toUrl('HOLDFAST_PLC_URL', env.HOLDFAST_PLC_URL ?? 'https://plc.directory').href.replace(
+      /\/+$/,
+      '',
+    ),
+    policiesDir: optionalPath(env.HOLDFAST_POLICIES_DIR),
+    secretFile: optionalPath(env.HOLDFAST_SECRET_FILE),
+    publicUrl: env.HOLDFAST_PUBLIC_URL === undefined ? null : toPublicUrl(env.HOLDFAST_PUBLIC_URL),
+    tls,
+  })
+}
+
+export function toSecrets(env: Env): Secrets {
+  for (const name of ['DATABASE_URL', 'DATABASE_OWNER_URL'] as const) {
+    const value = env[name]
+    if (value !== undefined && !/^postgres(ql)?:\/\//.test(value)) {
+      throw new ConfigError(`${name}: write postgres://USER:PASSWORD@HOST:PORT/DATABASE`)
+    }
+  }
+  if (env.DATABASE_OWNER_URL !== undefined && env.DATABASE_URL === undefined) {
+    throw new ConfigError('DATABASE_OWNER_URL: goes with DATABASE_URL, which is not set')
+  }
+  return Object.freeze({
+    databaseUrl: env.DATABASE_URL ?? null,
+    databaseOwnerUrl: env.DATABASE_OWNER_URL ?? null,
+  })
+}
+
+/** Where the sealing secret lies. */
+export function secretPath(config: Config): string {
+  return config.secretFile ?? join(config.dataDir, 'secret')
+}
+
+/** Whether a path lies in the data directory, and so in every copy of it. */
+export function isInDataDir(config: Config, path: string): boolean {
+  const inside = relative(config.dataDir, path)
+  return !inside.startsWith('..') && !isAbsolute(inside)
+}
+
+function toTls(env: Env, path: (value: string) => string): Config['tls'] {
+  const { HOLDFAST_TLS_CERT_FILE: cert, HOLDFAST_TLS_KEY_FILE: key } = env
+  if (cert === undefined && key === undefined) return null
+  if (cert === undefined)
+    throw new ConfigError('HOLDFAST_TLS_CERT_FILE: is missing beside HOLDFAST_TLS_KEY_FILE')
+  if (key === undefined)
+    throw new ConfigError('HOLDFAST_TLS_KEY_FILE: is missing beside HOLDFAST_TLS_CERT_FILE')
+  return { certFile: path(cert), keyFile: path(key) }
+}
+
+function toPort(text: string): number {
+  const port = Number(text)
+  if (!/^[0-9]{1,5}$/.test(text) || port > 65_535) {
+    throw new ConfigError(`HOLDFAST_PORT: ${JSON.stringify(text)} is not a port number`)
+  }
+  return port
+}
+
+function toUrl(name: string, text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null
+  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+    throw new ConfigError(`${name}: ${JSON.stringify(text)} is not an http or https URL`)
+  }
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+    throw new ConfigError(`${name}: must be a plain URL without user, query or fragment`)
+  }
+  return url
+}
+
+/** WebAuthn knows no IP addresses, and nothing but `localhost` is safe over plain http. */
+function toPublicUrl(text: string): string {
+  const url = toUrl('HOLDFAST_PUBLIC_URL', text)
+  if (url.protocol === 'http:' && url.hostname !== 'localhost') {
+    throw new ConfigError('HOLDFAST_PUBLIC_URL: must be https, or http on the name localhost')
+  }
+  if (/^[0-9.]+$|^\[/.test(url.hostname)) {
+    throw new ConfigError('HOLDFAST_PUBLIC_URL: must have a host name, not an IP address')
+  }
+  return url.origin
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.[0-9]{1,3}){3}$/.test(host)
+}

@@ -1,0 +1,176 @@
+import { join } from 'node:path'
+import type pg from 'pg'
+import { ConfigError, isInDataDir, secretPath } from './config.ts'
+import type { Config, Secrets } from './config.ts'
+import { enroll } from './custody/enroll.ts'
+import type { EnrollOutcome } from './custody/enroll.ts'
+import { createSignNow } from './custody/sign-now.ts'
+import type { CustodyDeps, SignNow } from './custody/sign-now.ts'
+import { keysDir, openSealer, prepareDataDir } from './data-dir.ts'
+import { openPolicies } from './development.ts'
+import type { PlcDirectory } from './directory/directory.ts'
+import { createPlcDirectory } from './directory/plc-http.ts'
+import { openVerifier } from './ecdsa/native.ts'
+import { reportTo } from './events.ts'
+import type { Logger } from './logger.ts'
+import type { PolicySet } from './policy/policy-set.ts'
+import { pinnedKeys } from './policy/policy-set.ts'
+import { checkReadiness } from './readiness.ts'
+import type { Readiness } from './readiness.ts'
+import type { Sealer } from './sealing/sealer.ts'
+import { openSigner } from './signer/open.ts'
+import type { Signer } from './signer/signer.ts'
+import { openDatabase } from './store/connect.ts'
+import type { Database } from './store/database.ts'
+import { createRequestStore } from './store/request-store.ts'
+
+/** What tests may put in the place of a real part; nothing in the environment reaches it. */
+export type Overrides = {
+  readonly poolFor?: (connection: pg.PoolConfig) => pg.Pool
+  readonly wrapSigner?: (signer: Signer) => Signer
+  readonly directory?: PlcDirectory
+}
+
+/** Everything that is built once, with what the doors and commands do with it. */
+export type Context = {
+  readonly config: Config
+  readonly policies: PolicySet
+  readonly policiesDir: string
+  readonly sealer: Sealer
+  readonly db: Database
+  readonly signNow: SignNow
+  readonly enroll: (did: string, caller: string) => Promise<EnrollOutcome>
+  readonly readiness: () => Promise<Readiness>
+  /** What every start and `readyz` say until somebody acts on it. */
+  readonly warnings: readonly string[]
+  readonly close: () => Promise<void>
+}
+
+export type ContextOptions = {
+  readonly config: Config
+  readonly secrets: Secrets
+  readonly log: Logger
+  /** Commands that only write rows open no key. */
+  readonly withSigners: boolean
+  readonly overrides?: Overrides
+}
+
+/** The one place where adapters are made. What is missing or does not fit stops here, by name. */
+export async function createContext(options: ContextOptions): Promise<Context> {
+  const { config, secrets, log, overrides = {} } = options
+  await prepareDataDir(config)
+  const sealer = await openSealer(config)
+  const { dir: policiesDir, policies } = await openPolicies(config, sealer)
+  if (policies.env === 'prod') checkProduction(config, secrets, policies)
+  const signers: ReadonlyMap<string, Signer> = options.withSigners
+    ? await openSigners({ config, sealer, policies, overrides })
+    : new Map()
+  const { verify, engine } = openVerifier()
+  const database = await openDatabase({ ...secrets, ...overrides, dataDir: config.dataDir, log })
+  const directory = overrides.directory ?? createPlcDirectory(config.plcUrl)
+  const custody: CustodyDeps = {
+    store: createRequestStore(database.db),
+    directory,
+    verify,
+    policies,
+    signers,
+    report: reportTo(log),
+  }
+  log.info(
+    {
+      ...config,
+      policiesDir,
+      database: secrets.databaseUrl === null ? 'embedded' : 'DATABASE_URL',
+      env: policies.env,
+      policySet: Buffer.from(policies.digest).toString('hex'),
+      keys: policies.keys.map(({ id, class: keyClass, did }) => `${id} ${keyClass} ${did}`),
+      verifier: engine,
+    },
+    'configured',
+  )
+  const warnings = warningsOf(policies)
+  return {
+    config,
+    policies,
+    policiesDir,
+    sealer,
+    db: database.db,
+    warnings,
+    signNow: createSignNow(custody),
+    enroll: async (did, caller) => await enroll(did, caller, custody),
+    readiness: async () =>
+      await checkReadiness(
+        [
+          { name: 'database', check: async () => await database.ping() },
+          {
+            name: 'keys',
+            check: async (signal) => {
+              await Promise.all(
+                [...signers.values()].map(async (signer: Signer) => await signer.check(signal)),
+              )
+            },
+          },
+          { name: 'directory', check: async (signal) => await directory.ping(signal) },
+        ],
+        warnings,
+      ),
+    close: async () => {
+      await Promise.all([...signers.values()].map(async (signer: Signer) => await signer.close()))
+      await database.close()
+    },
+  }
+}
+
+/** What a development start makes for itself has no place where accounts are real. */
+function checkProduction(config: Config, secrets: Secrets, policies: PolicySet): void {
+  if (secrets.databaseUrl === null) {
+    throw new ConfigError(
+      'DATABASE_URL: env: prod needs a Postgres of its own; the embedded one is for env: dev',
+    )
+  }
+  if (isInDataDir(config, secretPath(config))) {
+    throw new ConfigError(
+      'HOLDFAST_SECRET_FILE: env: prod needs it outside the data directory, so that no copy holds both',
+    )
+  }
+  if (config.policiesDir === null || isInDataDir(config, config.policiesDir)) {
+    throw new ConfigError(
+      'HOLDFAST_POLICIES_DIR: env: prod needs a reviewed folder outside the data directory',
+    )
+  }
+  const development = policies.keys.find((key) => key.development)
+  if (development !== undefined) {
+    throw new ConfigError(
+      `keys.yaml: key ${development.id} is a development key; env: prod refuses it`,
+    )
+  }
+}
+
+async function openSigners(input: {
+  config: Config
+  sealer: Sealer
+  policies: PolicySet
+  overrides: Overrides
+}): Promise<Map<string, Signer>> {
+  const files = { dir: keysDir(input.config), sealer: input.sealer }
+  const signers = new Map<string, Signer>()
+  for (const key of input.policies.keys) {
+    if (key.class !== 'online') continue
+    const signer = await openSigner(key, files)
+    signers.set(key.id, input.overrides.wrapSigner?.(signer) ?? signer)
+  }
+  return signers
+}
+
+function warningsOf(policies: PolicySet): string[] {
+  if (pinnedKeys(policies, 'recovery').length > 0) return []
+  return [
+    'no recovery key is configured: no account made now can be recovered when its rotation key is lost or stolen; ' +
+      'add one to keys.yaml and restart',
+  ]
+}
+
+/** Where the lines for the PDS are kept. */
+export function pdsEnvPath(config: Config): string {
+  return join(config.dataDir, 'pds.env')
+}

@@ -1,0 +1,12 @@
+import type { LimitUse } from '../policy/evaluate.ts'
+
+/** What operators are told as it happens. The record itself is in the audit entries. */
+export type CustodyEvent =
+  | { readonly kind: 'limit-alarm'; readonly requestId: string; readonly limit: LimitUse }
+  | {
+      readonly kind: 'signing-failed'
+      readonly requestId: string
+      readonly key: string
+      readonly error: unknown
+    }
+  | { readonly kind: 'directory-unreadable'; readonly did: string; readonly error: unknown }

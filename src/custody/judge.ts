@@ -1,0 +1,167 @@
+import { authorize } from '../approval/authorize.ts'
+import type { SigningBytes } from '../plc/encode.ts'
+import { encodeSignedOperation } from '../plc/encode.ts'
+import type { Finding } from '../policy/finding.ts'
+import { operationData } from '../plc/operation.ts'
+import { evaluate } from '../policy/evaluate.ts'
+import type { Decision } from '../policy/evaluate.ts'
+import type { Circumstances, Facts, Subject } from '../policy/facts.ts'
+import type { PolicySet } from '../policy/policy-set.ts'
+import type { ClaimSnapshot, Judged, Observation, StoredRequest, Verdict } from './ports.ts'
+import { leaseLives } from './request.ts'
+import { judgeRivals } from './rivals.ts'
+
+export type Question = {
+  readonly subject: Subject
+  readonly bytes: SigningBytes
+  readonly digest: Uint8Array
+  readonly policies: PolicySet
+  /** null: the directory has not been read in this call. */
+  readonly observed: Observation | null
+  /** For a new request; a taken-over one keeps its own. */
+  readonly requestId: string
+}
+
+/** Why a claim stopped without writing anything. */
+export type Stop =
+  | { readonly kind: 'recorded'; readonly request: StoredRequest }
+  | { readonly kind: 'denied'; readonly request: StoredRequest }
+  | { readonly kind: 'busy'; readonly request: StoredRequest }
+  | { readonly kind: 'read-directory'; readonly did: string; readonly begunAt: Date }
+
+/**
+ * What becomes of one call, from what the claim's lock holds still. Pure: the same question and
+ * snapshot give the same verdict on any instance and at any later audit.
+ */
+export function judge(question: Question, snapshot: ClaimSnapshot): Verdict<Stop> {
+  const standing = snapshot.same.find(countsStill)
+  if (standing?.state === 'returned') return stop({ kind: 'recorded', request: standing })
+  if (standing?.state === 'signing' && leaseLives(standing, snapshot.now)) {
+    return stop({ kind: 'busy', request: standing })
+  }
+  const circumstances: Circumstances = {
+    now: snapshot.now,
+    observedHead: question.observed?.head ?? null,
+    operationCounts: snapshot.operationCounts,
+    ruleCounts: snapshot.ruleCounts,
+  }
+  const { facts, decision } = evaluate({ ...question, circumstances })
+  if (decision.kind === 'deny') return deny({ question, facts, decision, standing })
+
+  const rivals = judgeRivals(snapshot, standing, question.observed)
+  if (rivals.kind === 'deny') {
+    return deny({
+      question,
+      facts,
+      decision: { kind: 'deny', findings: [rivals.finding] },
+      standing,
+    })
+  }
+  const { previous } = question.subject
+  if (
+    previous !== null &&
+    (rivals.mustRead || (question.observed === null && couldNullify(question.subject)))
+  ) {
+    return stop({ kind: 'read-directory', did: previous.did, begunAt: snapshot.now })
+  }
+  const reclaims = standing?.state === 'signing' ? standing : null
+  const requestId = reclaims?.id ?? question.requestId
+  return {
+    kind: 'claim',
+    judged: judged(question, facts, decision),
+    authorized: authorize({
+      decision,
+      requestId,
+      bytes: question.bytes,
+      key: question.subject.key,
+    }),
+    reclaims,
+    supersedes: rivals.supersedes,
+  }
+}
+
+/** An earlier request that failed, or ended without a signature, says nothing about a new one. */
+function countsStill(request: StoredRequest): boolean {
+  switch (request.state) {
+    case 'failed':
+    case 'expired':
+      return false
+    case 'superseded':
+      return request.signature !== null
+    case 'proposed':
+    case 'approved':
+    case 'signing':
+    case 'signed':
+    case 'returned':
+    case 'submitted':
+    case 'confirmed':
+    case 'denied':
+    case 'rejected':
+      return true
+  }
+}
+
+/**
+ * Under our key a stale `prev` can nullify only what a key *below* ours signed (R4). With our key
+ * last, the directory itself refuses a stale one, and no read is spent.
+ */
+function couldNullify({ previous, key }: Subject): boolean {
+  const list = previous === null ? [] : (operationData(previous.operation)?.rotationKeys ?? [])
+  return list.indexOf(key.did) !== list.length - 1
+}
+
+function deny(input: {
+  question: Question
+  facts: Facts
+  decision: Decision & { kind: 'deny' }
+  standing: StoredRequest | undefined
+}): Verdict<Stop> {
+  const { question, facts, decision, standing } = input
+  const told = whatTheCallerIsTold(facts, decision)
+  // A retry of what was denied for the same reason adds nothing to the record.
+  if (standing?.state === 'denied' && sameFinding(standing.decision, told.decision)) {
+    return stop({ kind: 'denied', request: standing })
+  }
+  return { kind: 'deny', judged: judged(question, facts, decision), told }
+}
+
+/** For any other caller, an identity in care is unknown: the answer must not tell them apart. */
+function whatTheCallerIsTold(facts: Facts, decision: Decision & { kind: 'deny' }) {
+  if (!decision.findings.some((finding) => finding.rule === 'DID-OF-CALLER')) {
+    return { did: facts.previous?.did ?? null, decision }
+  }
+  const asUnknown = evaluate({ ...facts, subject: { ...facts, previous: null } })
+  return { did: null, decision: asUnknown.decision }
+}
+
+function sameFinding(left: Decision, right: Decision): boolean {
+  if (left.kind !== 'deny' || right.kind !== 'deny') return false
+  const text = ({ rule, message }: Finding) => `${rule} ${message}`
+  return text(left.findings[0]) === text(right.findings[0])
+}
+
+function judged(
+  { subject, bytes, digest, policies }: Question,
+  facts: Facts,
+  decision: Decision,
+): Judged {
+  const { previous, key } = subject
+  return {
+    caller: subject.caller,
+    key: key.id,
+    keyDid: key.did,
+    digest,
+    unsigned: bytes,
+    previous: previous === null ? null : encodeSignedOperation(previous.operation),
+    did: previous?.did ?? null,
+    class: facts.operationClass,
+    changes: facts.changeKinds,
+    policy: policies.digest,
+    decision,
+    operationCounts: facts.circumstances.operationCounts,
+    ruleCounts: facts.circumstances.ruleCounts,
+    observedHead: facts.circumstances.observedHead,
+  }
+}
+
+const stop = (value: Stop): Verdict<Stop> => ({ kind: 'stop', value })

@@ -1,0 +1,107 @@
+import type { Authorized } from '../approval/authorize.ts'
+import type { JudgedRequest } from '../audit/entry.ts'
+import type { SigningBytes } from '../plc/encode.ts'
+import type { VerifiedLog } from '../plc/log.ts'
+import type { SignedOperation } from '../plc/operation.ts'
+import type { Decision, LimitUse } from '../policy/evaluate.ts'
+import type { OperationCounts, PreviousOperation, Subject } from '../policy/facts.ts'
+import type { OperationClass, Rule } from '../policy/policy-set.ts'
+import type { CommittedIntent, VerifiedSignature } from '../signer/signer.ts'
+import type { RequestState } from './request.ts'
+
+/** A request as the store holds it. State columns are for finding it; evidence is in its bytes. */
+export type StoredRequest = {
+  readonly id: string
+  readonly caller: string
+  readonly keyId: string
+  readonly digest: Uint8Array
+  readonly unsigned: Uint8Array
+  readonly did: string | null
+  readonly prev: string | null
+  readonly operationClass: OperationClass
+  readonly state: RequestState
+  readonly decision: Decision
+  readonly policy: Uint8Array
+  readonly replaces: readonly string[]
+  readonly leaseUntil: Date | null
+  readonly signature: Uint8Array | null
+  readonly cid: string | null
+  readonly createdAt: Date
+  readonly intendedAt: Date | null
+  readonly producedAt: Date | null
+}
+
+/** What a claim is for: exact bytes of one caller for one key. */
+export type ClaimInput = {
+  readonly subject: Subject
+  readonly bytes: SigningBytes
+  readonly digest: Uint8Array
+  /** Rules whose use must be counted, each under a lock until the claim is committed. */
+  readonly limited: readonly Rule[]
+}
+
+/** Read under the claim's lock: nothing in it changes before the verdict is committed. */
+export type ClaimSnapshot = {
+  readonly now: Date
+  /** Requests for the same bytes by the same caller with the same key, newest first. */
+  readonly same: readonly StoredRequest[]
+  /** Requests that hold a claim or a signature on the same `prev` (or genesis) otherwise. */
+  readonly rivals: readonly StoredRequest[]
+  readonly operationCounts: OperationCounts
+  readonly ruleCounts: Readonly<Record<string, number>>
+}
+
+/** A head seen in a verified log; `begunAt` (Postgres's clock) is before the read was sent. */
+export type Observation = { readonly head: string; readonly begunAt: Date }
+
+/** What is to be written; `stop` writes nothing and hands its value through. */
+export type Verdict<T> =
+  | { readonly kind: 'stop'; readonly value: T }
+  | {
+      readonly kind: 'deny'
+      /** What the log keeps, and what the caller is told where that must be less. */
+      readonly judged: Judged
+      readonly told: { readonly did: string | null; readonly decision: Decision }
+    }
+  | {
+      readonly kind: 'claim'
+      readonly judged: Judged
+      readonly authorized: Authorized
+      /** The request to take over after its lease ended; null makes a new one. */
+      readonly reclaims: StoredRequest | null
+      /** Rivals that end here; those with a signature are named as replaced. */
+      readonly supersedes: readonly StoredRequest[]
+    }
+export type Judged = Omit<JudgedRequest, 'request'>
+
+export type ClaimOutcome<T> =
+  | { readonly kind: 'stopped'; readonly value: T }
+  | { readonly kind: 'denied'; readonly requestId: string; readonly decision: Decision }
+  | {
+      readonly kind: 'claimed'
+      readonly intent: CommittedIntent
+      readonly limits: readonly LimitUse[]
+    }
+
+/**
+ * The durable side of custody. Each method is one transaction with its audit entries inside; when
+ * it returns, what it says is committed. A thrown error can mean either: ask again, never assume.
+ */
+export type RequestStore = {
+  /** The operation with this CID, its bytes hashed again; null when we do not hold it. */
+  findOperation(cid: string): Promise<PreviousOperation | null>
+  /** `judge` is pure and may be given a fresh snapshot if the transaction must be tried again. */
+  claim<T>(
+    input: ClaimInput,
+    judge: (snapshot: ClaimSnapshot) => Verdict<T>,
+  ): Promise<ClaimOutcome<T>>
+  /** Commits the outcome. null: the lease was lost, so this signature must never be released. */
+  record(
+    signature: VerifiedSignature,
+    signed: { did: string; operation: SignedOperation },
+  ): Promise<StoredRequest | null>
+  /** The key was certainly not used, or its signature is certainly worthless: lets the claim go. */
+  fail(intent: CommittedIntent, reason: string): Promise<void>
+  /** Takes a verified log into care. */
+  enroll(log: VerifiedLog, caller: string): Promise<'enrolled' | 'refreshed' | 'foreign'>
+}

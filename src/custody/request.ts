@@ -1,0 +1,28 @@
+/**
+ * Where a request stands. `proposed` and `approved` are the waiting room of quorums; `signed`,
+ * `submitted` and `confirmed` belong to requests that we submit ourselves. A PDS submits its own,
+ * so through the KMS door a request goes `signing` → `returned`.
+ */
+export const requestStates = [
+  'proposed',
+  'approved',
+  'signing',
+  'signed',
+  'returned',
+  'submitted',
+  'confirmed',
+  'denied',
+  'rejected',
+  'expired',
+  'superseded',
+  'failed',
+] as const
+export type RequestState = (typeof requestStates)[number]
+
+/**
+ * Whether a claim is still its holder's. The lease outlasts the key's own deadline, so a call that
+ * lives can record; one that died is taken over when it ends.
+ */
+export function leaseLives(request: { readonly leaseUntil: Date | null }, now: Date): boolean {
+  return request.leaseUntil !== null && request.leaseUntil > now
+}

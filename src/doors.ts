@@ -1,0 +1,31 @@
+import type { Hono } from 'hono'
+import type { Context } from './context.ts'
+import { createApp } from './http/app.ts'
+import type { HttpEnv } from './http/env.ts'
+import { showRequest } from './http/v1/show-request.ts'
+import type { Logger } from './logger.ts'
+import { createCredentialFinder, credentialsInForce } from './store/callers.ts'
+import { listRequests, readRequest } from './store/request-views.ts'
+
+/** The front doors over a context. */
+export async function doorsOf(context: Context, log: Logger): Promise<Hono<HttpEnv>> {
+  const { db, sealer, policies } = context
+  return createApp({
+    log,
+    now: () => new Date(),
+    findCredential: createCredentialFinder(db, sealer),
+    // Opening them also proves that the sealing secret is the right one.
+    initialCredentials: await credentialsInForce(db, sealer),
+    keysOf: (caller) => {
+      const granted = policies.callers.find(({ name }) => name === caller)?.keys ?? []
+      return policies.keys.filter((key) => granted.includes(key.id))
+    },
+    signNow: context.signNow,
+    listRequests: async (query) => (await listRequests(db, query)).map(showRequest),
+    readRequest: async (query) => {
+      const found = await readRequest(db, query)
+      return found === null ? null : showRequest(found)
+    },
+    readiness: context.readiness,
+  })
+}

@@ -1,0 +1,61 @@
+import { readFile } from 'node:fs/promises'
+import { ConfigError, readEnv, toConfig, toSecrets } from './config.ts'
+import type { Config } from './config.ts'
+import { createContext } from './context.ts'
+import { announce } from './announce.ts'
+import { doorsOf } from './doors.ts'
+import { listen } from './http/server.ts'
+import { createLogger } from './logger.ts'
+
+/** Runs the service until it is told to stop; resolves when everything is drained and closed. */
+export async function serve(environment: NodeJS.ProcessEnv, workDir: string): Promise<void> {
+  const log = createLogger()
+  const env = readEnv(environment)
+  const config = toConfig(env, workDir)
+  const stopped = stopSignal()
+  const context = await createContext({ config, secrets: toSecrets(env), log, withSigners: true })
+  try {
+    const { host, port } = config
+    const server = await listen(await doorsOf(context, log), {
+      host,
+      port,
+      ...(await readTls(config)),
+    })
+    await announce(context, { url: server.url, print: (line) => process.stdout.write(`${line}\n`) })
+    log.info({ reason: await stopped }, 'stopping: requests under way are finished first')
+    await server.close()
+  } finally {
+    await context.close()
+  }
+  log.info({}, 'stopped')
+}
+
+/**
+ * SIGTERM and Ctrl-C, and the launcher's end: a launcher that was killed cannot hand signals on, and
+ * a service that nobody can stop would keep the port.
+ */
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+      process.once(signal, () => resolve(signal))
+    }
+    process.once('disconnect', () => resolve('the launcher ended'))
+  })
+}
+
+async function readTls(config: Config): Promise<{ tls?: { cert: string; key: string } }> {
+  if (config.tls === null) return {}
+  const read = async (name: string, path: string) => {
+    try {
+      return await readFile(path, 'utf8')
+    } catch (cause) {
+      throw new ConfigError(`${name}: cannot read ${path}`, { cause })
+    }
+  }
+  return {
+    tls: {
+      cert: await read('HOLDFAST_TLS_CERT_FILE', config.tls.certFile),
+      key: await read('HOLDFAST_TLS_KEY_FILE', config.tls.keyFile),
+    },
+  }
+}

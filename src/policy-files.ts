@@ -1,0 +1,44 @@
+import { readFile, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ConfigError } from './config.ts'
+import { PolicyError } from './policy/error.ts'
+import { parsePolicySet } from './policy/parse.ts'
+import type { PolicyFiles } from './policy/parse.ts'
+import type { PolicySet } from './policy/policy-set.ts'
+
+export const policyFileNames = ['keys.yaml', 'callers.yaml', 'policy.yaml'] as const
+
+/** @throws ConfigError naming the folder, or the file and field that is wrong */
+export async function loadPolicySet(dir: string): Promise<PolicySet> {
+  const files = await readPolicyFiles(dir)
+  try {
+    return parsePolicySet(files)
+  } catch (cause) {
+    if (!(cause instanceof PolicyError)) throw cause
+    throw new ConfigError(`HOLDFAST_POLICIES_DIR: ${dir}/${cause.message}`, { cause })
+  }
+}
+
+export async function readPolicyFiles(dir: string): Promise<PolicyFiles> {
+  const read = async (name: string) => {
+    try {
+      return await readFile(join(dir, name), 'utf8')
+    } catch (cause) {
+      throw new ConfigError(`HOLDFAST_POLICIES_DIR: cannot read ${join(dir, name)}`, { cause })
+    }
+  }
+  const files = {
+    keys: await read('keys.yaml'),
+    callers: await read('callers.yaml'),
+    policy: await read('policy.yaml'),
+  }
+  // A file that is there but not read would be a rule that somebody believes to be in force.
+  const known: readonly string[] = policyFileNames
+  const stray = (await readdir(dir)).find((name) => /\.ya?ml$/.test(name) && !known.includes(name))
+  if (stray !== undefined) {
+    throw new ConfigError(
+      `HOLDFAST_POLICIES_DIR: ${join(dir, stray)} is none of ${known.join(', ')}`,
+    )
+  }
+  return files
+}

@@ -1,0 +1,74 @@
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+
+/** What a sealed value is; each purpose has a key of its own, derived from the one secret. */
+export type SealPurpose = 'caller-secret' | 'file-key'
+
+export type Sealer = {
+  /** `context` is authenticated, not stored: a value opens only where it belongs. */
+  seal(purpose: SealPurpose, context: readonly string[], plain: Uint8Array): Uint8Array
+  /** @throws SealError when the secret, the purpose or the context is another, or a bit has changed */
+  open(purpose: SealPurpose, context: readonly string[], sealed: Uint8Array): Buffer
+}
+
+export class SealError extends Error {
+  override readonly name = 'SealError'
+}
+
+export const SECRET_BYTES = 32
+const VERSION = 1
+const NONCE_BYTES = 12
+const TAG_BYTES = 16
+
+/**
+ * AES-256-GCM with a random nonce under keys from HKDF-SHA256 (RFC 5869). Sealed form:
+ * version (1) ‖ nonce (12) ‖ ciphertext ‖ tag (16).
+ */
+export function createSealer(secret: Uint8Array): Sealer {
+  if (secret.length !== SECRET_BYTES)
+    throw new SealError(`the secret must be ${SECRET_BYTES} bytes`)
+  const keys: Record<SealPurpose, Buffer> = {
+    'caller-secret': deriveKey(secret, 'caller-secret'),
+    'file-key': deriveKey(secret, 'file-key'),
+  }
+  return {
+    seal(purpose, context, plain) {
+      const nonce = randomBytes(NONCE_BYTES)
+      const cipher = createCipheriv('aes-256-gcm', keys[purpose], nonce, {
+        authTagLength: TAG_BYTES,
+      })
+      cipher.setAAD(associatedData(context))
+      const body = Buffer.concat([cipher.update(plain), cipher.final()])
+      return Buffer.concat([Buffer.of(VERSION), nonce, body, cipher.getAuthTag()])
+    },
+    open(purpose, context, sealed) {
+      if (sealed.length < 1 + NONCE_BYTES + TAG_BYTES || sealed[0] !== VERSION) {
+        throw new SealError('not a sealed value of this version')
+      }
+      const nonce = sealed.subarray(1, 1 + NONCE_BYTES)
+      const cipher = createDecipheriv('aes-256-gcm', keys[purpose], nonce, {
+        authTagLength: TAG_BYTES,
+      })
+      cipher.setAAD(associatedData(context))
+      cipher.setAuthTag(sealed.subarray(-TAG_BYTES))
+      try {
+        return Buffer.concat([
+          cipher.update(sealed.subarray(1 + NONCE_BYTES, -TAG_BYTES)),
+          cipher.final(),
+        ])
+      } catch (cause) {
+        throw new SealError('does not open: another secret, another place, or changed bytes', {
+          cause,
+        })
+      }
+    },
+  }
+}
+
+function deriveKey(secret: Uint8Array, purpose: SealPurpose): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), `holdfast/seal/v1/${purpose}`, 32))
+}
+
+/** JSON quotes each part, so no two contexts have the same bytes. */
+function associatedData(context: readonly string[]): Buffer {
+  return Buffer.from(JSON.stringify(context), 'utf8')
+}

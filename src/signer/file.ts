@@ -1,0 +1,125 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { P256Keypair, Secp256k1Keypair } from '@atproto/crypto'
+import { z } from 'zod'
+import { writeOnce } from '../files/write-once.ts'
+import type { Curve } from '../plc/did-key.ts'
+import { SealError } from '../sealing/sealer.ts'
+import type { Sealer } from '../sealing/sealer.ts'
+import { SignerError } from './signer.ts'
+import type { Signer } from './signer.ts'
+
+/** Software keys: one sealed file each, `DIR/NAME.json`, 0600. */
+export type KeyFiles = { readonly dir: string; readonly sealer: Sealer }
+
+const keyFile = z.strictObject({
+  format: z.literal('holdfast/file-key/v1'),
+  curve: z.enum(['K-256', 'P-256']),
+  did: z.string(),
+  sealed: z.base64(),
+})
+
+const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
+
+/**
+ * Makes a key and its file. Never overwrites: a rotation key that is gone takes accounts with it.
+ * @returns the did:key to pin in `keys.yaml`; null when a key of that name is there
+ */
+export async function createFileKey(
+  files: KeyFiles,
+  name: string,
+  curve: Curve,
+): Promise<string | null> {
+  const keypair =
+    curve === 'K-256'
+      ? await Secp256k1Keypair.create({ exportable: true })
+      : await P256Keypair.create({ exportable: true })
+  const did = keypair.did()
+  const sealed = files.sealer.seal(
+    'file-key',
+    sealContext(name, curve, did),
+    await keypair.export(),
+  )
+  const content = {
+    format: 'holdfast/file-key/v1',
+    curve,
+    did,
+    sealed: Buffer.from(sealed).toString('base64'),
+  } satisfies z.infer<typeof keyFile>
+  const made = await writeOnce(pathOf(files, name), `${JSON.stringify(content)}\n`)
+  return made ? did : null
+}
+
+/**
+ * Opens a key and proves that it is the pinned one.
+ * @throws SignerError `key-unusable`, saying which file or setting is at fault
+ */
+export async function openFileSigner(
+  files: KeyFiles,
+  key: { name: string; curve: Curve; did: string },
+): Promise<Signer> {
+  const path = pathOf(files, key.name)
+  const secret = unseal(files, path, { ...key, content: await readKeyFile(path) })
+  const keypair =
+    key.curve === 'K-256' ? await Secp256k1Keypair.import(secret) : await P256Keypair.import(secret)
+  if (keypair.did() !== key.did) {
+    throw new SignerError(
+      'key-unusable',
+      `${path} holds ${keypair.did()}, but keys.yaml pins ${key.did}`,
+    )
+  }
+  return {
+    sign: async (intent) => await keypair.sign(intent.authorized.bytes),
+    // Opened and compared with its pin at start, it is in this process's memory until the end.
+    check: async () => {},
+    close: async () => {},
+  }
+}
+
+async function readKeyFile(path: string): Promise<z.infer<typeof keyFile>> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new SignerError('key-unusable', `cannot read the key file ${path}`, { cause })
+  }
+  try {
+    return keyFile.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new SignerError('key-unusable', `${path} is not a key file`, { cause })
+  }
+}
+
+function unseal(
+  { sealer }: KeyFiles,
+  path: string,
+  key: { name: string; curve: Curve; did: string; content: z.infer<typeof keyFile> },
+): Buffer {
+  const sealed = Buffer.from(key.content.sealed, 'base64')
+  try {
+    return sealer.open(
+      'file-key',
+      sealContext(key.name, key.content.curve, key.content.did),
+      sealed,
+    )
+  } catch (cause) {
+    if (!(cause instanceof SealError)) throw cause
+    throw new SignerError(
+      'key-unusable',
+      `${path} does not open: HOLDFAST_SECRET_FILE is not the one it was sealed with, or the file was changed`,
+      { cause },
+    )
+  }
+}
+
+function pathOf({ dir }: KeyFiles, name: string): string {
+  if (!NAME.test(name)) throw new SignerError('key-unusable', `file:${name}: use a-z, 0-9 and -`)
+  return join(dir, `${name}.json`)
+}
+
+const sealContext = (name: string, curve: Curve, did: string) => [name, curve, did]
+
+/** The did:key that a key file says it holds; only its opening proves it. */
+export async function readFileKeyDid(files: KeyFiles, name: string): Promise<string> {
+  return (await readKeyFile(pathOf(files, name))).did
+}

@@ -1,0 +1,51 @@
+import type { Authorized } from '../approval/authorize.ts'
+import type { Proof } from '../plc/proof.ts'
+
+/**
+ * An intent that is durable: a crash from here on leaves a record of what the key was about to do.
+ * `lease` is a random token; only its holder may record an outcome.
+ */
+export type CommittedIntent = Proof<
+  { readonly authorized: Authorized; readonly lease: string },
+  'CommittedIntent'
+>
+
+/** A signature that verified against the pinned did:key, S normalised; 64 bytes r‖s. */
+export type VerifiedSignature = Proof<
+  { readonly intent: CommittedIntent; readonly compact: Uint8Array },
+  'VerifiedSignature'
+>
+
+/** What a backend answered. Worth nothing before it is verified. */
+export type RawSignature = Uint8Array
+
+/**
+ * A key backend. Uses the key at most once per call and never outside a committed intent. After an
+ * abort the key may have been used; no signature was released.
+ */
+export type Signer = {
+  sign(intent: CommittedIntent, signal: AbortSignal): Promise<RawSignature>
+  /** Whether the key could be used now. Never uses it. @throws SignerError */
+  check(signal: AbortSignal): Promise<void>
+  close(): Promise<void>
+}
+
+export type SignerErrorCode =
+  /** No answer by the deadline: whether the key was used is unknown. */
+  | 'timeout'
+  /** The backend cannot be used now and the key was not used. */
+  | 'unavailable'
+  /** What came back does not verify against the pinned key. */
+  | 'signature-invalid'
+  /** The key is not the one that is pinned, or cannot be opened. */
+  | 'key-unusable'
+
+export class SignerError extends Error {
+  override readonly name = 'SignerError'
+  readonly code: SignerErrorCode
+
+  constructor(code: SignerErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}

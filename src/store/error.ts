@@ -1,0 +1,15 @@
+export type StoreErrorCode =
+  /** What the database returned is not what was stored. Somebody changed it; nothing is signed. */
+  | 'row-tampered'
+  /** A sealed value does not open: another HOLDFAST_SECRET_FILE, or a row moved to another place. */
+  | 'seal-broken'
+
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+  readonly code: StoreErrorCode
+
+  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
