@@ -13,6 +13,9 @@ export async function removeDataDir(dataDir: string): Promise<void> {
   if (existsSync(join(dataDir, 'pg', 'PG_VERSION'))) {
     const server = await openPrivateServer({ dataDir, log: silentLog })
     await server.release()
+    // The short socket folder of a data directory with a long path.
+    if (!server.connection.host.endsWith('/pg'))
+      await rm(server.connection.host, { recursive: true })
   }
   for (const folder of await systemFoldersOf(dataDir)) {
     await rm(folder, { recursive: true, force: true })
