@@ -35,7 +35,7 @@ export function createPool(connection: PoolConfig): Pool {
   })
 }
 
-export function createDatabase(pool: pg.Pool): Database {
+export function createDatabase(pool: Pool): Database {
   return drizzle(pool, { schema })
 }
 
