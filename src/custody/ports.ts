@@ -83,6 +83,11 @@ export type ClaimOutcome<T> =
       readonly limits: readonly LimitUse[]
     }
 
+/** The store is overloaded or away. Nothing is known of the call; asking again finds out. */
+export class StoreBusyError extends Error {
+  override readonly name = 'StoreBusyError'
+}
+
 /**
  * The durable side of custody. Each method is one transaction with its audit entries inside; when
  * it returns, what it says is committed. A thrown error can mean either: ask again, never assume.

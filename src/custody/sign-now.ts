@@ -7,7 +7,9 @@ import {
   didOfGenesis,
   requestDigest,
 } from '../plc/encode.ts'
+import type { SigningBytes } from '../plc/encode.ts'
 import { PlcError } from '../plc/error.ts'
+import type { UnsignedOperation } from '../plc/operation.ts'
 import type { EcdsaVerify } from '../plc/signature.ts'
 import { limitedRules } from '../policy/evaluate.ts'
 import type { Decision } from '../policy/evaluate.ts'
@@ -18,6 +20,7 @@ import type { CommittedIntent, Signer, VerifiedSignature } from '../signer/signe
 import type { CustodyEvent } from './events.ts'
 import { judge } from './judge.ts'
 import type { Question, Stop } from './judge.ts'
+import { StoreBusyError } from './ports.ts'
 import type { ClaimOutcome, Observation, RequestStore } from './ports.ts'
 import { readVerifiedLog } from './read-log.ts'
 
@@ -61,18 +64,30 @@ export function createSignNow(deps: CustodyDeps): SignNow {
   return async (input) => {
     const decoded = decode(input.message)
     if ('malformed' in decoded) return { kind: 'malformed', message: decoded.malformed }
-    const { operation, bytes } = decoded
-    const previous = operation.prev === null ? null : await deps.store.findOperation(operation.prev)
-    const subject = { caller: input.caller, key: input.key, operation, previous }
-    return await claimAndSign(deps, {
-      subject,
-      bytes,
-      digest: requestDigest(bytes),
-      policies: deps.policies,
-      observed: null,
-      requestId: randomUUID(),
-    })
+    try {
+      return await signOperation(deps, input, decoded)
+    } catch (error) {
+      if (error instanceof StoreBusyError)
+        return busy(null, 'the database cannot serve this now; ask again')
+      throw error
+    }
   }
+}
+
+async function signOperation(
+  deps: CustodyDeps,
+  { caller, key }: SignNowInput,
+  { operation, bytes }: { operation: UnsignedOperation; bytes: SigningBytes },
+): Promise<SignNowResult> {
+  const previous = operation.prev === null ? null : await deps.store.findOperation(operation.prev)
+  return await claimAndSign(deps, {
+    subject: { caller, key, operation, previous },
+    bytes,
+    digest: requestDigest(bytes),
+    policies: deps.policies,
+    observed: null,
+    requestId: randomUUID(),
+  })
 }
 
 function decode(message: Uint8Array) {

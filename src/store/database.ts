@@ -2,6 +2,7 @@ import { drizzle } from 'drizzle-orm/node-postgres'
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { DatabaseError, Pool } from 'pg'
 import type { PoolConfig } from 'pg'
+import { StoreBusyError } from '../custody/ports.ts'
 import * as schema from './schema.ts'
 
 export type Database = NodePgDatabase<typeof schema>
@@ -39,10 +40,30 @@ export function createDatabase(pool: Pool): Database {
   return drizzle(pool, { schema })
 }
 
-/** Postgres's own code of an error, wherever drizzle has wrapped it; null when it has none. */
-export function sqlState(error: unknown): string | null {
-  for (let current = error; current instanceof Error; current = current.cause) {
-    if (current instanceof DatabaseError) return current.code ?? null
+/** Postgres would not, or could not in time: lock, statement, connections, shutting down. */
+const busyStates = new Set(['55P03', '57014', '53300', '57P01', '57P03', '40001', '40P01', '25P03'])
+
+/**
+ * Runs one piece of the store's work. That the database is overloaded or away is told apart from
+ * every other failure: asking again may help.
+ * @throws StoreBusyError
+ */
+export async function orBusy<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (isBusy(cause)) throw new StoreBusyError('the database cannot serve this now', { cause })
+    throw cause
   }
-  return null
+}
+
+function isBusy(error: unknown): boolean {
+  for (let current = error; current instanceof Error; current = current.cause) {
+    if (current instanceof DatabaseError) return busyStates.has(current.code ?? '')
+    // pg-pool's own words; it has no code for it.
+    if (current.message.startsWith('timeout exceeded when trying to connect')) return true
+    if ('code' in current && (current.code === 'ECONNREFUSED' || current.code === 'ENOENT'))
+      return true
+  }
+  return false
 }
