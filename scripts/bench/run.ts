@@ -1,0 +1,25 @@
+import { benchSign } from './sign.ts'
+
+const benchmarks: Readonly<Record<string, (args: string[]) => Promise<object>>> = {
+  sign: benchSign,
+}
+
+const usage = `Usage: npm run bench -- NAME [--json] [options]
+
+  sign [--rounds N] [--count N] [--concurrency N]   operations signed per second through the KMS door
+
+With --json, the last line is one JSON object.
+`
+
+const [name = '', ...args] = process.argv.slice(2)
+const bench = Object.hasOwn(benchmarks, name) ? benchmarks[name] : undefined
+if (bench === undefined) {
+  process.stderr.write(usage)
+  process.exitCode = 2
+} else {
+  const result = await bench(args.filter((arg) => arg !== '--json'))
+  if (args.includes('--json')) process.stdout.write(`${JSON.stringify(result)}\n`)
+  else
+    for (const [field, value] of Object.entries(result))
+      process.stdout.write(`${field}: ${String(value)}\n`)
+}
