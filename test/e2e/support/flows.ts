@@ -13,15 +13,13 @@ export type Wish = {
   services?: Record<string, { type: string; endpoint: string }>
 }
 
-/** An XRPC call that the PDS refused, with the words it showed to its user. */
+/** A call that the PDS refused: the words for its user, then those of its log. */
 export class XrpcError extends Error {
   readonly status: number
-  readonly error: string
 
-  constructor(method: string, status: number, body: { error?: string; message?: string }) {
-    super(`${method}: ${status} ${body.error ?? ''} ${body.message ?? ''}`)
+  constructor(method: string, status: number, words: string) {
+    super(`${method}: ${status} ${words}`)
     this.status = status
-    this.error = body.error ?? ''
   }
 }
 
@@ -37,9 +35,8 @@ async function post<T>(pds: Pds, { method, body, jwt }: Call): Promise<T> {
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
   const text = await response.text()
-  const answer = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>)
-  if (!response.ok) throw new XrpcError(method, response.status, answer)
-  return answer as T
+  if (!response.ok) throw new XrpcError(method, response.status, `${text} | ${pds.lastError()}`)
+  return (text === '' ? {} : JSON.parse(text)) as T
 }
 
 export async function createAccount(

@@ -13,6 +13,8 @@ export type Pds = {
   url: string
   mail: MailSink
   child: Child
+  /** Why the last call failed: its user sees a bare 500, its operator finds our words in the log. */
+  lastError(): string
   stop(): Promise<void>
 }
 
@@ -38,11 +40,17 @@ export async function startPds(options: PdsOptions): Promise<Pds> {
       await child.stop()
       await mail.stop()
     }
-    return { url: `http://localhost:${port}`, mail, child, stop }
+    const url = `http://localhost:${port}`
+    return { url, mail, child, lastError: () => lastErrorIn(child.log()), stop }
   } catch (error) {
     await mail.stop()
     throw error
   }
+}
+
+function lastErrorIn(log: string): string {
+  const line = log.split('\n').findLast((line) => line.includes('error in xrpc method'))
+  return line === undefined ? '' : (JSON.parse(line) as { msg: string }).msg
 }
 
 function settings(options: PdsOptions, port: number, smtpUrl: string): Record<string, string> {
