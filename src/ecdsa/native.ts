@@ -24,21 +24,28 @@ export function openVerifier(): { verify: EcdsaVerify; engine: Engine } {
 
 /** OpenSSL for both curves. */
 export function opensslVerifier(): EcdsaVerify {
-  const keyOf = cached((key): KeyObject =>
-    createPublicKey({ key: Buffer.from(spkiOf(key)), format: 'der', type: 'spki' }),
-  )
-  return async (key, bytes, compact) =>
-    isLowS(compact, curveOf(key)) &&
-    opensslVerify('sha256', bytes, { key: keyOf(key), dsaEncoding: 'ieee-p1363' }, compact)
+  const known = new Map<string, KeyObject>()
+  return async (key, bytes, compact) => {
+    if (!isLowS(compact, curveOf(key))) return false
+    const publicKey = known.get(key) ?? remember(known, key)
+    return opensslVerify('sha256', bytes, { key: publicKey, dsaEncoding: 'ieee-p1363' }, compact)
+  }
+}
+
+function remember(known: Map<string, KeyObject>, key: string): KeyObject {
+  const spki = Buffer.from(spkiOf(key))
+  const publicKey = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+  if (known.size >= CACHED_KEYS) known.delete(known.keys().next().value!)
+  known.set(key, publicKey)
+  return publicKey
 }
 
 function libsecp256k1Verifier(k256: K256Verify): EcdsaVerify {
   const openssl = opensslVerifier()
-  const pointOf = cached((key) => parseRotationKey(key).publicKey)
   return async (key, bytes, compact) => {
-    if (curveOf(key) !== 'K-256') return openssl(key, bytes, compact)
-    if (!isLowS(compact, 'K-256')) return false
-    return k256(compact, hash('sha256', bytes, 'buffer'), pointOf(key))
+    const { curve, publicKey } = parseRotationKey(key)
+    if (curve !== 'K-256') return openssl(key, bytes, compact)
+    return isLowS(compact, curve) && k256(compact, hash('sha256', bytes, 'buffer'), publicKey)
   }
 }
 
@@ -59,16 +66,4 @@ function isBinding(value: unknown): value is { ecdsaVerify: K256Verify } {
     'ecdsaVerify' in value &&
     typeof value.ecdsaVerify === 'function'
   )
-}
-
-function cached<T>(make: (key: string) => T): (key: string) => T {
-  const known = new Map<string, T>()
-  return (key) => {
-    const found = known.get(key)
-    if (found !== undefined) return found
-    const made = make(key)
-    if (known.size >= CACHED_KEYS) known.delete(known.keys().next().value!)
-    known.set(key, made)
-    return made
-  }
 }
