@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import type { Context, Next } from 'hono'
 import type { HttpEnv, HttpLog } from './env.ts'
 import type { SignNow } from '../custody/sign-now.ts'
+import { escapeText } from '../plc/text.ts'
 import type { KeyConfig } from '../policy/policy-set.ts'
 import type { Credential, FindCredential } from './credential.ts'
 import { createGate } from './gate.ts'
@@ -96,7 +97,8 @@ async function logRequest(c: Context<HttpEnv>, next: Next, log: HttpLog): Promis
   await next()
   const { correlationId, facts } = c.var
   const ms = Math.round(performance.now() - start)
-  const path = new URL(c.req.url).pathname.slice(0, 100)
+  // A stranger's words until it is one of our paths, and never with the query: some put secrets there.
+  const path = escapeText((c.env.incoming.url ?? '').replace(/\?.*$/s, '').slice(0, 100))
   log.info(
     { correlationId, method: c.req.method, path, status: c.res.status, ms, ...facts },
     'http',

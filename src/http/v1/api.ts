@@ -47,7 +47,7 @@ function authenticate(request: Received, { findCredential, now }: V1Deps): Promi
 }
 
 async function listRequests(c: Context<V1Env>, list: ListRequests): Promise<Response> {
-  const { limit, ...query } = parseListQuery(c.req.url)
+  const { limit, ...query } = parseListQuery(c.env.incoming.url ?? '')
   // One more than asked for says whether there is a next page.
   const found = await list({ caller: c.var.caller, ...query, limit: limit + 1 })
   const requests = found.slice(0, limit)

@@ -23,9 +23,14 @@ const listQuery = z.strictObject({
     .optional(),
 })
 
-/** @throws ProblemError `malformed` */
-export function parseListQuery(url: string): ListQuery {
-  const pairs = [...new URL(url).searchParams]
+/**
+ * From the target of the request line. Hono's URL begins with whatever the Host header says, and may be none.
+ *
+ * @throws ProblemError `malformed`
+ */
+export function parseListQuery(target: string): ListQuery {
+  const mark = target.indexOf('?')
+  const pairs = [...new URLSearchParams(mark === -1 ? '' : target.slice(mark))]
   const parsed = listQuery.safeParse(Object.fromEntries(pairs))
   if (!parsed.success || new Set(pairs.map(([name]) => name)).size !== pairs.length) {
     throw new ProblemError(
