@@ -30,16 +30,11 @@ export async function serve(environment: NodeJS.ProcessEnv, workDir: string): Pr
   log.info({}, 'stopped')
 }
 
-/**
- * SIGTERM and Ctrl-C, and the launcher's end: a launcher that was killed cannot hand signals on, and
- * a service that nobody can stop would keep the port.
- */
 function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       process.once(signal, () => resolve(signal))
     }
-    process.once('disconnect', () => resolve('the launcher ended'))
   })
 }
 
