@@ -172,9 +172,9 @@ function parseRules(text: string, callers: readonly CallerConfig[]) {
     [...rules, ...denies].map((rule) => rule.id),
   )
   for (const { id } of [...rules, ...denies]) {
-    if (id.startsWith('PLC-') || id.startsWith('PREV-') || id.startsWith('DID-')) {
+    if (/^(PLC|PREV|DID|POLICY)-/.test(id)) {
       throw malformed(
-        `${file}: ${id}: PLC-, PREV- and DID- are kept for the rules that always hold`,
+        `${file}: ${id}: PLC-, PREV-, DID- and POLICY- are kept for the rules that always hold`,
       )
     }
   }
