@@ -41,11 +41,13 @@ export function evaluate(input: EvaluateInput): { facts: Facts; decision: Decisi
 }
 
 function decide(facts: Facts): Decision {
+  const broken = invariants.flatMap((check) => check(facts) ?? [])
+  const unknown = broken.find(({ rule }) => rule === 'PREV-KNOWN')
+  // Of an unknown `prev` nothing else can be said: its class would be a guess, and with it the rules
+  // and limits. For an identity of another caller, they would also tell it from an unknown one.
+  if (unknown !== undefined) return { kind: 'deny', findings: [unknown] }
   const { rules, denies } = facts.policies
-  const findings = [
-    ...brokenInvariants(facts),
-    ...denies.filter((deny) => denied(deny, facts)).map(denyFinding),
-  ]
+  const findings = [...broken, ...denies.filter((deny) => denied(deny, facts)).map(denyFinding)]
   const matching = rules.filter((rule) => matches(rule.match, facts))
   if (matching.length === 0) findings.push(unmatched(facts))
   const limits = matching.flatMap((rule) => limitUse(rule, facts))
@@ -53,13 +55,6 @@ function decide(facts: Facts): Decision {
   const [first, ...rest] = findings
   if (first !== undefined) return { kind: 'deny', findings: [first, ...rest] }
   return { kind: 'allow', rules: matching.map((rule) => rule.id), limits }
-}
-
-/** Of an unknown `prev` nothing else can be said; other findings would only mislead. */
-function brokenInvariants(facts: Facts): Finding[] {
-  const findings = invariants.flatMap((check) => check(facts) ?? [])
-  const unknown = findings.find((finding) => finding.rule === 'PREV-KNOWN')
-  return unknown === undefined ? findings : [unknown]
 }
 
 /** A rule matches only if the operation's whole set of changes lies inside its list. */
