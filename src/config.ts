@@ -1,4 +1,4 @@
-import { isAbsolute, join, relative, resolve } from 'node:path'
+import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 
 /** Effective settings, without secrets. */
 export type Config = {
@@ -105,7 +105,7 @@ export function secretPath(config: Config): string {
 /** Whether a path lies in the data directory, and so in every copy of it. */
 export function isInDataDir(config: Config, path: string): boolean {
   const inside = relative(config.dataDir, path)
-  return !inside.startsWith('..') && !isAbsolute(inside)
+  return inside !== '..' && !inside.startsWith(`..${sep}`) && !isAbsolute(inside)
 }
 
 function toTls(env: Env, path: (value: string) => string): Config['tls'] {
@@ -131,7 +131,8 @@ function toUrl(name: string, text: string): URL {
   if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
     throw new ConfigError(`${name}: ${JSON.stringify(text)} is not an http or https URL`)
   }
-  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+  // An empty query or fragment is in neither `search` nor `hash`, but stays in `href`.
+  if (url.username !== '' || url.password !== '' || /[?#]/.test(url.href)) {
     throw new ConfigError(`${name}: must be a plain URL without user, query or fragment`)
   }
   return url
@@ -145,6 +146,9 @@ function toPublicUrl(text: string): string {
   }
   if (/^[0-9.]+$|^\[/.test(url.hostname)) {
     throw new ConfigError('HOLDFAST_PUBLIC_URL: must have a host name, not an IP address')
+  }
+  if (url.pathname !== '/') {
+    throw new ConfigError('HOLDFAST_PUBLIC_URL: is an origin and has no path')
   }
   return url.origin
 }
