@@ -26,7 +26,7 @@ const sessionOptions = [
 ].join(' ')
 
 export function createPool(connection: PoolConfig): Pool {
-  return new Pool({
+  const pool = new Pool({
     max: POOL_SIZE,
     connectionTimeoutMillis: CONNECT_MS,
     keepAlive: true,
@@ -34,6 +34,10 @@ export function createPool(connection: PoolConfig): Pool {
     ...connection,
     options: sessionOptions,
   })
+  // The pool listens to idle connections only. One that is lost inside a transaction rejects its
+  // next statement; its event, unheard, would end the process and every other call with it.
+  pool.on('connect', (client) => client.on('error', () => {}))
+  return pool
 }
 
 export function createDatabase(pool: Pool): Database {
