@@ -1,0 +1,58 @@
+import type { Socket } from 'node:net'
+import type { Pool, PoolClient } from 'pg'
+
+/** One statement on its way to Postgres, named by its verb and table: `insert requests`, `commit`. */
+export type Statement = { readonly name: string; readonly sql: string; readonly client: PoolClient }
+
+export type Watch = {
+  /** A throw here means: not done. */
+  before?(statement: Statement): Promise<void> | void
+  /** A throw here means: done, but told failed. */
+  after?(statement: Statement): Promise<void> | void
+}
+
+type Query = (...args: unknown[]) => Promise<unknown>
+
+/** Lets a test stand between a pool and its server. Call it before the pool is used. */
+export function watchPool(pool: Pool, watch: Watch): Pool {
+  pool.on('connect', (client) => {
+    const send = client.query.bind(client) as unknown as Query
+    const watched: Query = async (...args) => {
+      const statement = statementOf(args[0], client)
+      await watch.before?.(statement)
+      const result = await send(...args)
+      await watch.after?.(statement)
+      return result
+    }
+    Object.assign(client, {
+      query: (...args: unknown[]) => {
+        const callback = args.at(-1)
+        if (typeof callback !== 'function') return watched(...args)
+        watched(...args.slice(0, -1)).then(
+          (result) => callback(null, result),
+          (error: unknown) => callback(error),
+        )
+        return undefined
+      },
+    })
+  })
+  return pool
+}
+
+/** The network takes the connection away, without a word from the server. */
+export function cutConnection(client: PoolClient): void {
+  const { connection } = client as unknown as { connection: { stream: Socket } }
+  connection.stream.destroy()
+}
+
+function statementOf(query: unknown, client: PoolClient): Statement {
+  const sql = typeof query === 'string' ? query : (query as { text: string }).text
+  return { name: nameOf(sql), sql, client }
+}
+
+function nameOf(sql: string): string {
+  if (sql.includes('pg_advisory')) return 'lock'
+  const verb = /^\s*(\w+)/.exec(sql)?.[1]?.toLowerCase() ?? ''
+  const table = /\b(?:from|into|update) "(\w+)"/i.exec(sql)?.[1]
+  return table === undefined ? verb : `${verb} ${table}`
+}
