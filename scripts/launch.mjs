@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { SetupError, prepare, root, say } from './setup.mjs'
 
+const preload = new URL('./launched.mjs', import.meta.url).href
+
 /** @type {NodeJS.Signals[]} */
 const signals = ['SIGTERM', 'SIGINT', 'SIGHUP']
 
@@ -32,8 +34,7 @@ export async function preparedOrExit(folders) {
 
 /**
  * Runs Node as a child whose life hangs on ours. It is in a session of its own, so that Ctrl-C
- * reaches it once, handed on by us; and it has a channel to us that breaks when we are killed, which
- * the service takes for SIGTERM.
+ * reaches it once, handed on by us; and it has a channel to us that breaks when we are killed.
  *
  * @param {string} node
  * @param {string[]} args
@@ -41,7 +42,8 @@ export async function preparedOrExit(folders) {
  * @returns {Promise<{ code: number | null, signal: NodeJS.Signals | null }>}
  */
 export function follow(node, args, env) {
-  const child = spawn(node, ['--disable-warning=ExperimentalWarning', ...args], {
+  const flags = ['--disable-warning=ExperimentalWarning', `--import=${preload}`]
+  const child = spawn(node, [...flags, ...args], {
     env,
     detached: true,
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
