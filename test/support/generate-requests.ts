@@ -1,5 +1,6 @@
 import type { AccessKey, Signed, ToSign } from './aws-client.ts'
 import { kmsCall, signRequest, v1Call } from './aws-client.ts'
+import { generateMessages } from './generate-messages.ts'
 import { closing, sendRaw, wireBytes } from './raw-socket.ts'
 
 /** Numbers in [0, 1), the same for the same seed. */
@@ -20,8 +21,8 @@ export type GenerateOptions = {
   readonly key: AccessKey
   /** The id of a key that this caller may use. */
   readonly keyId: string
-  /** What `Sign` is asked to sign. */
-  readonly message: (random: Random) => Uint8Array
+  /** What `Sign` is asked to sign, endless. */
+  readonly messages: Iterator<Uint8Array>
 }
 
 /** The bytes of one request: a good call, spoiled nowhere, in one layer or in several, or noise. */
@@ -44,16 +45,17 @@ export type FuzzReport = {
 
 /** Sends `count` generated requests, sixteen at a time. Which ones depends on the seed alone. */
 export async function fuzzDoor(
-  options: GenerateOptions & { url: string; seed: number; count: number },
+  options: Omit<GenerateOptions, 'messages'> & { url: string; seed: number; count: number },
 ): Promise<FuzzReport> {
   const random = seededRandom(options.seed)
+  const generated = { ...options, messages: generateMessages(options.seed) }
   const statuses = new Map<number | null, number>()
   const failures: string[] = []
   let left = options.count
   const sendOn = async (): Promise<void> => {
     while (left > 0) {
       left -= 1
-      const bytes = generateRequest(random, options)
+      const bytes = generateRequest(random, generated)
       const status = await sendRaw(options.url, bytes, { end: true }).then(
         (answer) => answer.status,
         () => 599,
@@ -66,12 +68,12 @@ export async function fuzzDoor(
   return { statuses, failures }
 }
 
-function goodCall(random: Random, { key, keyId, message }: GenerateOptions): ToSign {
+function goodCall(random: Random, { key, keyId, messages }: GenerateOptions): ToSign {
   const kind = int(random, 6)
   if (kind === 0) return v1Call(pick(random, ['/v1/requests', '/v1/keys']), '', key)
   if (kind === 1) return kmsCall('GetPublicKey', { KeyId: keyId }, key)
   if (kind === 2) return kmsCall('DescribeKey', { KeyId: keyId }, key)
-  const Message = Buffer.from(message(random)).toString('base64')
+  const Message = Buffer.from(messages.next().value as Uint8Array).toString('base64')
   return kmsCall('Sign', { KeyId: keyId, Message, SigningAlgorithm: 'ECDSA_SHA_256' }, key)
 }
 

@@ -44,7 +44,7 @@ export function sendRaw(
     })
     socket.on('close', () => {
       const text = Buffer.concat(chunks).toString('latin1')
-      const status = /^HTTP\/1\.1 (\d{3}) /.exec(text)?.[1]
+      const status = /(?:^|\r\n\r\n)HTTP\/1\.1 ([2-5]\d\d) /.exec(text)?.[1]
       const ms = performance.now() - start
       // A server that closes on unread bytes resets; what it said before still counts.
       const cutOff = failure === null || ['ECONNRESET', 'EPIPE'].includes(failure.code ?? '')

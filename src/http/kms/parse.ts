@@ -18,9 +18,10 @@ const sign = z.strictObject({
   SigningAlgorithm: z.literal('ECDSA_SHA_256'),
 })
 
-/** `x-amz-target` without its prefix: what the caller wants, of any spelling. */
-export function targetOf(request: Received): string {
-  return (request.headers.get('x-amz-target') ?? '').replace(/^TrentService\./, '')
+/** Of a request that may be no valid call of anything. */
+export function readsPublicKey(request: Received): boolean {
+  const target = request.headers.get('x-amz-target')
+  return target === 'TrentService.GetPublicKey' || target === 'TrentService.DescribeKey'
 }
 
 /** Strict: a field that we do not know may change what the caller means. @throws KmsError */

@@ -26,15 +26,15 @@ const MUST_BE_SIGNED: Record<SigV4Service, readonly string[]> = {
 const NOBODYS_SECRET = randomBytes(32).toString('base64')
 
 /**
- * Who signed this request. The service checks only what the caller signed: method, path, query, the named headers and the body,
- * whose hash is always our own.
+ * Who signed this request: its method, path, query, the headers it names, and the body, whose hash is always our own.
  *
  * @throws AuthenticationError; anything else comes from `findCredential`
  */
 export async function verifySigV4(request: Received, options: VerifySigV4): Promise<Credential> {
   const authorization = parseAuthorization(request.headers.get('authorization'))
   checkSignedHeaders(authorization, options.service)
-  checkNoOtherScheme(request)
+  checkNoSessionToken(request)
+  checkPayloadHash(request)
   const date = checkDate(request, authorization, options.now)
   checkService(authorization, options.service)
   const stringToSign = buildStringToSign(request, authorization, date)
@@ -59,12 +59,15 @@ function checkSignedHeaders(authorization: Authorization, service: SigV4Service)
   }
 }
 
-function checkNoOtherScheme({ headers, body }: Received): void {
+function checkNoSessionToken({ headers }: Received): void {
   if (headers.has('x-amz-security-token')) {
     throw new AuthenticationError('malformed', 'session tokens are not accepted')
   }
+}
+
+/** Also refuses UNSIGNED-PAYLOAD and STREAMING-…: a signature without the body would let anyone change what is signed. */
+function checkPayloadHash({ headers, body }: Received): void {
   const declared = headers.get('x-amz-content-sha256')
-  // Covers UNSIGNED-PAYLOAD and STREAMING-…: a signature without the body would let anyone change what is signed.
   if (declared !== undefined && declared !== sha256Hex(body)) {
     throw new AuthenticationError(
       'malformed',

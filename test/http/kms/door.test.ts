@@ -359,13 +359,15 @@ describe('with the database down', () => {
     expect((await send(createApp(deps), callOf('GetPublicKey'))).status).toBe(200)
   })
 
-  it('a wrong secret is wrong still, and an unknown caller gets our failure', async () => {
-    const { deps } = doorDeps({ findCredential: fail, initialCredentials: [pdsCredential] })
+  it('a wrong secret and an unknown access key get the same, our failure', async () => {
+    const { deps, lines } = doorDeps({ findCredential: fail, initialCredentials: [pdsCredential] })
     const app = createApp(deps)
-    const read = (key: typeof pds): Promise<Response> =>
-      send(app, signRequest(kmsCall('GetPublicKey', { KeyId: 'pds' }, key)))
-    expect((await read({ ...pds, secretAccessKey: 'wrong' })).status).toBe(400)
-    expect((await read(other)).status).toBe(500)
+    const read = async (key: typeof pds): Promise<Answer> =>
+      answerOf(await send(app, signRequest(kmsCall('GetPublicKey', { KeyId: 'pds' }, key))))
+    for (const key of [{ ...pds, secretAccessKey: 'wrong' }, other]) {
+      expect(await read(key)).toMatchObject({ status: 500, type: 'KMSInternalException' })
+    }
+    expect(lines.filter(({ level }) => level === 'warn')).toEqual([])
   })
 
   it('a request that did not verify is not remembered', async () => {
