@@ -29,9 +29,7 @@ export class SetupError extends Error {}
 export async function prepare(folders = ['.']) {
   const ready = findReady(folders)
   if (ready !== null) return prepared(ready)
-  const lock = await acquireLock(join(runtimeFolder, '.setup-lock'), () =>
-    say('Another start is setting up this clone; waiting for it.'),
-  )
+  const lock = await lockClone()
   try {
     const runtime = systemRuntime() ?? pinnedRuntime() ?? (await installRuntime(lock))
     for (const folder of folders) {
@@ -41,6 +39,13 @@ export async function prepare(folders = ['.']) {
   } finally {
     lock.release()
   }
+}
+
+/** One set-up at a time; `release` must follow. */
+export function lockClone() {
+  return acquireLock(join(runtimeFolder, '.setup-lock'), () =>
+    say('Another start is setting up this clone; waiting for it.'),
+  )
 }
 
 /** @param {string[]} folders @returns {Runtime | null} */
@@ -121,7 +126,9 @@ async function install(folder, runtime, lock) {
   const cwd = join(root, folder)
   const env = environmentOf(runtime)
   say(`Installing the dependencies${folder === '.' ? '' : ` of ${folder}`} (once).`)
-  await npm(['ci', '--include=dev', '--include=optional'], { cwd, env, lock })
+  // The tests' own packages run no script here: setup-tests.mjs builds the one addon they need.
+  const scripts = folder === '.' ? [] : ['--ignore-scripts']
+  await npm(['ci', '--include=dev', '--include=optional', ...scripts], { cwd, env, lock })
   if (folder === '.') {
     await completePostgres(runtime, lock)
     noteVerifier()

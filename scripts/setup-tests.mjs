@@ -1,0 +1,60 @@
+// What the end-to-end tests need beyond the packages: a compiler, and the PDS's SQLite addon.
+import { spawnSync } from 'node:child_process'
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { lockClone, npm, root, say } from './setup.mjs'
+
+const addon = 'better-sqlite3'
+const folder = join(root, 'test/e2e')
+
+/** Debian's package for each program that building the addon takes. */
+const programs = { 'g++': 'g++', make: 'make', python3: 'python3' }
+
+/**
+ * Makes the end-to-end tests able to run.
+ *
+ * @param {import('./setup.mjs').Prepared} prepared
+ * @returns {Promise<string | null>} why they cannot run; null when they can
+ */
+export async function prepareEndToEnd({ env }) {
+  const stamp = join(folder, 'node_modules/.holdfast-addon')
+  if (existsSync(stamp)) return null
+  const missing = installPackages()
+  if (missing.length > 0) {
+    return `the PDS's addon ${addon} cannot be built without ${missing.join(', ')}: install them`
+  }
+  const lock = await lockClone()
+  try {
+    if (existsSync(stamp)) return null
+    say(`Building ${addon} for the PDS (once; about a minute).`)
+    // From source: a prebuilt one would be a download outside of the lockfile.
+    const built = { ...env, npm_config_build_from_source: addon }
+    await npm(['rebuild', addon, '--ignore-scripts=false'], { cwd: folder, env: built, lock })
+    if (!existsSync(join(folder, 'node_modules', addon, 'build/Release/better_sqlite3.node'))) {
+      return `npm did not build the PDS's addon ${addon}`
+    }
+    writeFileSync(stamp, '')
+    return null
+  } finally {
+    lock.release()
+  }
+}
+
+/** @returns {string[]} Debian packages whose programs are still missing */
+function installPackages() {
+  const missing = missingPackages()
+  const mayInstall = process.getuid?.() === 0 && existsSync('/etc/debian_version')
+  if (missing.length === 0 || !mayInstall) return missing
+  say(`Installing ${missing.join(', ')} from Debian's packages (once).`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  for (const args of [['update'], ['install', '-y', '--no-install-recommends', ...missing]]) {
+    spawnSync('apt-get', ['-qq', ...args], { env, stdio: ['ignore', 2, 2] })
+  }
+  return missingPackages()
+}
+
+function missingPackages() {
+  return Object.entries(programs)
+    .filter(([program]) => spawnSync(program, ['--version'], { stdio: 'ignore' }).status !== 0)
+    .map(([, name]) => name)
+}
