@@ -205,7 +205,7 @@ describe('whoever is slow', () => {
   ])('and %s is cut off', async (_, bytes) => {
     const { url } = await start({}, bounds)
     const { ms, text } = await sendRaw(url, bytes)
-    expect(ms).toBeLessThan(2_000)
+    expect(ms).toBeLessThan(5_000)
     expect(text).toMatch(/^HTTP\/1\.1 4|^$/)
     await expectAlive(url)
   })
@@ -220,14 +220,14 @@ describe('whoever is slow', () => {
     const begun = performance.now()
     await new Promise((resolve) => socket.on('close', resolve))
     clearInterval(drip)
-    expect(performance.now() - begun).toBeLessThan(2_000)
+    expect(performance.now() - begun).toBeLessThan(5_000)
   })
 
   it('and holds all connections there are loses them', async () => {
-    const { url } = await start({}, { ...bounds, connections: 2 })
+    const { url } = await start({}, { ...bounds, headersMs: 1_000, connections: 2 })
     const slow = [sendRaw(url, 'P'), sendRaw(url, 'P')]
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    expect((await sendRaw(url, wireBytes(closing(publicKeyCall())))).status).toBeNull()
+    const good = wireBytes(closing(publicKeyCall()))
+    await expect.poll(async () => (await sendRaw(url, good)).status).toBeNull()
     await Promise.all(slow)
     await expectAlive(url)
   })
