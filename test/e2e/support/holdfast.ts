@@ -42,7 +42,7 @@ export async function startHoldfast(options: {
     ipc: false,
   })
   const url = await waitFor(child, 60_000, () => readyUrl(child))
-  const pdsEnv = await readPdsEnv(child, options.dataDir)
+  const pdsEnv = await waitFor(child, 10_000, () => readPdsEnv(child, options.dataDir))
   return { url, dataDir: options.dataDir, pdsEnv, child, stop: () => child.stop() }
 }
 
@@ -70,12 +70,15 @@ async function readyUrl(child: Child): Promise<string | undefined> {
   return ready.ok ? url : undefined
 }
 
-async function readPdsEnv(child: Child, dataDir: string): Promise<Record<string, string>> {
+/** The doors open before the lines are printed; until then there is nothing to read. */
+async function readPdsEnv(
+  child: Child,
+  dataDir: string,
+): Promise<Record<string, string> | undefined> {
   const printed = parseEnv(child.log())
   if (Object.keys(printed).length > 0) return printed
   const path = join(dataDir, 'pds.env')
-  if (!child.log().includes(path)) throw new Error(`${child.logFile} does not name ${path}`)
-  return parseEnv(await readFile(path, 'utf8'))
+  return child.log().includes(`is in ${path}`) ? parseEnv(await readFile(path, 'utf8')) : undefined
 }
 
 function parseEnv(text: string): Record<string, string> {
