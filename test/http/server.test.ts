@@ -224,7 +224,10 @@ describe('whoever is slow', () => {
   })
 
   it('and holds all connections there are loses them', async () => {
-    const { url } = await start({}, { ...bounds, headersMs: 1_000, connections: 2 })
+    const { url } = await start(
+      {},
+      { headersMs: 1_000, requestMs: 1_000, checkMs: 50, connections: 2 },
+    )
     const slow = [sendRaw(url, 'P'), sendRaw(url, 'P')]
     const good = wireBytes(closing(publicKeyCall()))
     await expect.poll(async () => (await sendRaw(url, good)).status).toBeNull()
