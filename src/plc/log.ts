@@ -48,8 +48,8 @@ type Link = {
   position: number
 }
 
-/** `active` is the history in force, from the genesis to the head. */
-type Chain = { byCid: Map<string, Link>; active: Link[]; newest: Date; verify: EcdsaVerify }
+/** `links` is all that was admitted, `active` the history in force, from the genesis to the head. */
+type Chain = { links: Link[]; byCid: Map<string, Link>; active: Link[]; verify: EcdsaVerify }
 
 const MAX_ENTRIES = 100_000
 const RECOVERY_WINDOW_MS = 72 * 60 * 60 * 1000
@@ -70,16 +70,15 @@ export async function verifyLog(
   verify: EcdsaVerify,
 ): Promise<VerifiedLog> {
   const rows = parseRows(did, auditLog)
-  const chain: Chain = { byCid: new Map(), active: [], newest: new Date(0), verify }
+  const chain: Chain = { links: [], byCid: new Map(), active: [], verify }
   for (const [index, row] of rows.entries()) {
     await admit(chain, did, readCandidate(did, row, index))
   }
-  const links = [...chain.byCid.values()]
-  for (const [index, link] of links.entries()) checkListedNullification(link, index)
+  for (const [index, link] of chain.links.entries()) checkListedNullification(link, index)
   const head = chain.active.at(-1)!
   const state: LogState = {
     did,
-    entries: links.map((link) => link.entry),
+    entries: chain.links.map((link) => link.entry),
     head: head.entry,
     tombstoned: head.data === null,
     data: head.data,
@@ -125,13 +124,14 @@ function parseTime(value: unknown): Date {
 async function admit(chain: Chain, did: string, candidate: Candidate): Promise<void> {
   const { entry } = candidate
   const data = operationData(entry.operation)
-  if (chain.byCid.size === 0) {
+  const newest = chain.links.at(-1)
+  if (newest === undefined) {
     const signer = await admitGenesis(chain, did, candidate)
     append(chain, { entry, data, signer, forked: false, nullified: false, position: 0 })
     return
   }
   const base = findBase(chain, candidate)
-  if (entry.createdAt <= chain.newest) {
+  if (entry.createdAt <= newest.entry.createdAt) {
     throw broken(candidate.index, 'R5', 'it is not later than the entry before it')
   }
   const position = base.link.position + 1
@@ -145,9 +145,9 @@ async function admit(chain: Chain, did: string, candidate: Candidate): Promise<v
 }
 
 function append(chain: Chain, link: Link): void {
-  chain.byCid.set(link.entry.cid, link)
+  chain.links.push(link)
   chain.active.push(link)
-  chain.newest = link.entry.createdAt
+  chain.byCid.set(link.entry.cid, link)
 }
 
 async function admitGenesis(chain: Chain, did: string, candidate: Candidate): Promise<number> {

@@ -1,4 +1,5 @@
 import * as fc from 'fast-check'
+import { execFileSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
 import { verifyWithAtproto } from '../../src/ecdsa/atproto.ts'
@@ -91,6 +92,27 @@ describe.each(keys)('$curve', async ({ curve, key, other }) => {
 
 test('the native engine says what it is', () => {
   expect(native.engine).toBe(hasBinding() ? 'libsecp256k1' : 'openssl')
+})
+
+test('without the binding OpenSSL takes its place, and JavaScript does not', async () => {
+  const key = await keyNamed('server')
+  const signature = Buffer.from(await key.sign(message)).toString('hex')
+  const program = `
+    import { registerHooks } from 'node:module'
+    const resolve = (specifier, context, next) => {
+      if (/^secp256k1|elliptic/.test(specifier)) throw new Error('absent')
+      return next(specifier, context)
+    }
+    registerHooks({ resolve })
+    const { openVerifier } = await import(${JSON.stringify(new URL('../../src/ecdsa/native.ts', import.meta.url))})
+    const { engine, verify } = openVerifier()
+    const bytes = new TextEncoder().encode('an operation')
+    const good = await verify('${key.did()}', bytes, Buffer.from('${signature}', 'hex'))
+    console.log(engine, good)`
+  const out = execFileSync(process.execPath, ['--input-type=module', '-e', program], {
+    encoding: 'utf8',
+  })
+  expect(out).toBe('openssl true\n')
 })
 
 function hasBinding(): boolean {
