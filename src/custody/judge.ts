@@ -34,6 +34,7 @@ export type Stop =
  * snapshot give the same verdict on any instance and at any later audit.
  */
 export function judge(question: Question, snapshot: ClaimSnapshot): Verdict<Stop> {
+  const replaced = snapshot.same.find(wasReplaced)
   const standing = snapshot.same.find(countsStill)
   if (standing?.state === 'returned') return stop({ kind: 'recorded', request: standing })
   if (standing?.state === 'signing' && leaseLives(standing, snapshot.now)) {
@@ -48,7 +49,7 @@ export function judge(question: Question, snapshot: ClaimSnapshot): Verdict<Stop
   const { facts, decision } = evaluate({ ...question, circumstances })
   if (decision.kind === 'deny') return deny({ question, facts, decision, standing })
 
-  const rivals = judgeRivals(snapshot, standing, question.observed)
+  const rivals = judgeRivals(snapshot, replaced, question.observed)
   if (rivals.kind === 'deny') {
     return deny({
       question,
@@ -80,14 +81,18 @@ export function judge(question: Question, snapshot: ClaimSnapshot): Verdict<Stop
   }
 }
 
+/** A signature that was replaced bars its bytes for good, whatever was asked and denied since. */
+function wasReplaced(request: StoredRequest): boolean {
+  return request.state === 'superseded' && request.signature !== null
+}
+
 /** An earlier request that failed, or ended without a signature, says nothing about a new one. */
 function countsStill(request: StoredRequest): boolean {
   switch (request.state) {
     case 'failed':
     case 'expired':
-      return false
     case 'superseded':
-      return request.signature !== null
+      return false
     case 'proposed':
     case 'approved':
     case 'signing':

@@ -43,9 +43,15 @@ export type ClaimInput = {
 /** Read under the claim's lock: nothing in it changes before the verdict is committed. */
 export type ClaimSnapshot = {
   readonly now: Date
-  /** Requests for the same bytes by the same caller with the same key, newest first. */
+  /**
+   * Requests for the same bytes by the same caller with the same key: those whose signature was
+   * replaced, then the others, newest first.
+   */
   readonly same: readonly StoredRequest[]
-  /** Requests that hold a claim or a signature on the same `prev` (or genesis) otherwise. */
+  /**
+   * Requests that hold a claim or a signature on the same `prev` (or genesis) otherwise, and those
+   * whose signature there was replaced: it is still out in the world.
+   */
   readonly rivals: readonly StoredRequest[]
   readonly operationCounts: OperationCounts
   readonly ruleCounts: Readonly<Record<string, number>>

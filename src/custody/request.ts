@@ -13,6 +13,7 @@ export const requestStates = [
   'confirmed',
   'denied',
   'rejected',
+  'cancelled',
   'expired',
   'superseded',
   'failed',

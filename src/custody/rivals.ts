@@ -21,21 +21,31 @@ export type RivalVerdict =
  */
 export function judgeRivals(
   snapshot: ClaimSnapshot,
-  standing: StoredRequest | undefined,
+  replaced: StoredRequest | undefined,
   observed: Observation | null,
 ): RivalVerdict {
-  if (standing?.state === 'superseded') return deny(replacedFinding(standing, snapshot.rivals[0]))
+  const live = snapshot.rivals.filter((rival) => rival.state !== 'superseded')
+  if (replaced !== undefined) return deny(replacedFinding(replaced, live[0]))
   let mustRead = false
   for (const rival of snapshot.rivals) {
     if (rival.producedAt === null) {
       if (leaseLives(rival, snapshot.now)) return deny(liveFinding(rival, 'is being signed for it'))
       continue
     }
+    if (rival.prev === null) return deny(genesisFinding(rival))
     const standsUntil = rival.producedAt.getTime() + SIGNATURE_STANDS_MS
     if (snapshot.now.getTime() < standsUntil) return deny(liveFinding(rival, 'was signed for it'))
     mustRead ||= observed === null || observed.begunAt.getTime() < standsUntil
   }
-  return { kind: 'go-on', mustRead, supersedes: snapshot.rivals }
+  return { kind: 'go-on', mustRead, supersedes: live }
+}
+
+/** No directory could say which of two it will take: they would be two identities, or one twice. */
+function genesisFinding(rival: StoredRequest): Finding {
+  return {
+    rule: 'PREV-ONE-LIVE-SIGNATURE',
+    message: `these bytes were signed as a genesis before (request ${rival.id})`,
+  }
 }
 
 function liveFinding(rival: StoredRequest, what: string): Finding {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { and, desc, eq, gt, inArray, isNull, ne, sql } from 'drizzle-orm'
+import { and, desc, eq, gt, inArray, isNull, ne, or, sql } from 'drizzle-orm'
 import type { AuditEntry } from '../audit/entry.ts'
 import type {
   ClaimInput,
@@ -18,7 +18,7 @@ import { storedRequest } from './stored-request.ts'
 export const LEASE_SECONDS = 10
 
 /** The states in which a request holds its `prev`; the partial unique indexes say the same. */
-const live = ['signing', 'returned'] as const
+const live = ['signing', 'returned', 'submitted'] as const
 const isLive = inArray(requests.state, [...live])
 
 type ClaimVerdict<T> = Verdict<T> & { kind: 'claim' }
@@ -87,6 +87,13 @@ async function readSnapshot(tx: Transaction, input: ClaimInput): Promise<ClaimSn
 /** Far more than can count: all but the newest few have ended. */
 const SAME_LIMIT = 16
 
+/** First in the list, so that no number of later denials pushes one out of it. */
+const wasReplaced = sql`(${requests.state} = 'superseded' and ${requests.signature} is not null)`
+
+/**
+ * Rows are locked, and not only their identity: a call whose lease has ended may still be recording,
+ * and whoever takes over from it must see either its signature or that it can no longer record.
+ */
 async function readSame(
   tx: Transaction,
   { subject, digest }: ClaimInput,
@@ -101,8 +108,9 @@ async function readSame(
         eq(requests.keyId, subject.key.id),
       ),
     )
-    .orderBy(desc(requests.createdAt))
+    .orderBy(desc(wasReplaced), desc(requests.createdAt))
     .limit(SAME_LIMIT)
+    .for('update')
   return rows.map(storedRequest)
 }
 
@@ -115,7 +123,11 @@ async function readRivals(
     previous === null
       ? and(isNull(requests.prev), eq(requests.digest, digest))
       : and(eq(requests.did, previous.did), eq(requests.prev, previous.cid))
-  const rows = await tx.select().from(requests).where(and(onSamePrev, isLive))
+  const rows = await tx
+    .select()
+    .from(requests)
+    .where(and(onSamePrev, or(isLive, wasReplaced)))
+    .for('update')
   return rows.map(storedRequest)
 }
 

@@ -93,10 +93,10 @@ export const requests = pgTable(
     index('requests_class').on(table.operationClass, table.intendedAt),
     uniqueIndex('requests_one_live_per_prev')
       .on(table.did, table.prev)
-      .where(sql`${table.prev} is not null and ${table.state} in ('signing', 'returned')`),
+      .where(sql`${table.prev} is not null and ${table.state} in ('signing', 'returned', 'submitted')`),
     uniqueIndex('requests_one_live_genesis')
       .on(table.digest)
-      .where(sql`${table.prev} is null and ${table.state} in ('signing', 'returned')`),
+      .where(sql`${table.prev} is null and ${table.state} in ('signing', 'returned', 'submitted')`),
   ],
 )
 
