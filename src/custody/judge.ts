@@ -91,6 +91,7 @@ function countsStill(request: StoredRequest): boolean {
   switch (request.state) {
     case 'failed':
     case 'expired':
+    case 'cancelled':
     case 'superseded':
       return false
     case 'proposed':

@@ -1,5 +1,4 @@
-import { and, eq } from 'drizzle-orm'
-import { sql } from 'drizzle-orm'
+import { and, eq, gt, sql } from 'drizzle-orm'
 import type { StoredRequest } from '../custody/ports.ts'
 import { cidOf, encodeSignedOperation } from '../plc/encode.ts'
 import type { SignedOperation } from '../plc/operation.ts'
@@ -10,8 +9,9 @@ import { identities, operations, requests } from './schema.ts'
 import { storedRequest } from './stored-request.ts'
 
 /**
- * Commits a signature, before anybody sees it. Only the lease's holder can: a call that was
- * suspended and woke up after another took over finds no row, and its signature is forgotten.
+ * Commits a signature, before anybody sees it. Only the holder of a lease that lives can: what was
+ * true at the claim, such as the directory's head, is not believed for longer. A call that was
+ * suspended and wakes up later finds no row, taken over or not, and its signature is forgotten.
  */
 export async function record(
   db: Database,
@@ -31,7 +31,7 @@ export async function record(
         cid,
         producedAt: sql`clock_timestamp()`,
       })
-      .where(heldBy(intent))
+      .where(and(heldBy(intent), gt(requests.leaseUntil, sql`clock_timestamp()`)))
       .returning()
     if (row === undefined || row.producedAt === null) return null
     await keepOperation(tx, { row, did, cid, operation, at: row.producedAt })

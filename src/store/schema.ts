@@ -90,6 +90,7 @@ export const requests = pgTable(
   (table) => [
     index('requests_bytes').on(table.digest, table.createdAt),
     index('requests_list').on(table.caller, table.createdAt, table.id),
+    index('requests_prev').on(table.did, table.prev),
     index('requests_class').on(table.operationClass, table.intendedAt),
     uniqueIndex('requests_one_live_per_prev')
       .on(table.did, table.prev)

@@ -57,6 +57,7 @@ CREATE UNIQUE INDEX "caller_credentials_serial" ON "caller_credentials" USING bt
 CREATE INDEX "operations_did" ON "operations" USING btree ("did","recorded_at");--> statement-breakpoint
 CREATE INDEX "requests_bytes" ON "requests" USING btree ("digest","created_at");--> statement-breakpoint
 CREATE INDEX "requests_list" ON "requests" USING btree ("caller","created_at","id");--> statement-breakpoint
+CREATE INDEX "requests_prev" ON "requests" USING btree ("did","prev");--> statement-breakpoint
 CREATE INDEX "requests_class" ON "requests" USING btree ("operation_class","intended_at");--> statement-breakpoint
 CREATE UNIQUE INDEX "requests_one_live_per_prev" ON "requests" USING btree ("did","prev") WHERE "requests"."prev" is not null and "requests"."state" in ('signing', 'returned', 'submitted');--> statement-breakpoint
 CREATE UNIQUE INDEX "requests_one_live_genesis" ON "requests" USING btree ("digest") WHERE "requests"."prev" is null and "requests"."state" in ('signing', 'returned', 'submitted');
