@@ -164,8 +164,8 @@ async function useKey(
   const operation = attachSignature(question.subject.operation, signature.compact)
   const did = question.subject.previous?.did ?? didOfGenesis(operation)
   const recorded = await deps.store.record(signature, { did, operation })
-  // Another call took over when our lease ended; its signature counts, and ours is forgotten.
-  if (recorded === null) return busy(requestId, 'signing took too long and was taken over')
+  // Our lease has ended: whoever takes over signs, and this signature is forgotten.
+  if (recorded === null) return busy(requestId, 'signing took too long; ask again')
   return signed(requestId, recorded.signature)
 }
 
