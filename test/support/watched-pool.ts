@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { callbackify } from 'node:util'
 import type { Pool, PoolClient } from 'pg'
 
 /** One statement on its way to Postgres, named by its verb and table: `insert requests`, `commit`. */
@@ -24,17 +25,11 @@ export function watchPool(pool: Pool, watch: Watch): Pool {
       await watch.after?.(statement)
       return result
     }
-    Object.assign(client, {
-      query: (...args: unknown[]) => {
-        const callback = args.at(-1)
-        if (typeof callback !== 'function') return watched(...args)
-        watched(...args.slice(0, -1)).then(
-          (result) => callback(null, result),
-          (error: unknown) => callback(error),
-        )
-        return undefined
-      },
-    })
+    // pg-pool itself asks with a callback, drizzle for a promise.
+    const called = callbackify(watched) as unknown as Query
+    const query: Query = (...args) =>
+      typeof args.at(-1) === 'function' ? called(...args) : watched(...args)
+    Object.assign(client, { query })
   })
   return pool
 }

@@ -1,0 +1,181 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Pool } from 'pg'
+import { expect } from 'vitest'
+import { enroll } from '../../src/custody/enroll.ts'
+import type { EnrollOutcome } from '../../src/custody/enroll.ts'
+import type { CustodyEvent } from '../../src/custody/events.ts'
+import { createSignNow } from '../../src/custody/sign-now.ts'
+import type { CustodyDeps, SignNowResult } from '../../src/custody/sign-now.ts'
+import type { PlcDirectory } from '../../src/directory/directory.ts'
+import { openVerifier } from '../../src/ecdsa/native.ts'
+import { signingBytes } from '../../src/plc/encode.ts'
+import type { UnsignedOperation } from '../../src/plc/operation.ts'
+import { parsePolicySet } from '../../src/policy/parse.ts'
+import type { KeyConfig } from '../../src/policy/policy-set.ts'
+import { createSealer } from '../../src/sealing/sealer.ts'
+import { createFileKey } from '../../src/signer/file.ts'
+import type { KeyFiles } from '../../src/signer/file.ts'
+import { openSigner } from '../../src/signer/open.ts'
+import type { Signer } from '../../src/signer/signer.ts'
+import { createDatabase, createPool } from '../../src/store/database.ts'
+import { createRequestStore } from '../../src/store/request-store.ts'
+import { createFakeDirectory } from './fake-directory.ts'
+import { genesisOf, signedWith } from './operations.ts'
+import type { Signed } from './operations.ts'
+import { createTestDatabase } from './postgres.ts'
+import { findingsOf } from './record-check.ts'
+import type { Released } from './record-check.ts'
+import type { Fault } from './signers.ts'
+import { watchPool } from './watched-pool.ts'
+import type { Watch } from './watched-pool.ts'
+
+export type Custody = Awaited<ReturnType<typeof openCustody>>
+export type As = {
+  readonly caller?: string
+  readonly key?: KeyConfig
+  readonly directory?: PlcDirectory
+}
+
+const shippedPolicy = new URL('../../policies/policy.yaml', import.meta.url)
+
+/**
+ * Custody as the context builds it, with the shipped policy, real Postgres and real key files of both
+ * curves; the directory is in memory, and a test may put faults before the keys and the pool.
+ * Two callers, `pds` and `other`, may use the same keys.
+ */
+export async function openCustody(options: { recovery?: string } = {}) {
+  const database = await createTestDatabase()
+  const home = await mkdtemp(join(tmpdir(), 'holdfast-custody-'))
+  const keys = await makeKeys({ dir: home, sealer: createSealer(randomBytes(32)) })
+  const policies = await policySetOf(keys.list, options.recovery)
+  const watch: Watch = {}
+  const pool = watchedPool(createPool(database.connection), watch)
+  const directory = createFakeDirectory()
+  const events: CustodyEvent[] = []
+  const released: Released[] = []
+  const bench = benchOf(keys.signers)
+  const deps: CustodyDeps = {
+    store: createRequestStore(createDatabase(pool)),
+    directory,
+    verify: openVerifier().verify,
+    policies,
+    signers: bench.signers,
+    report: (event) => events.push(event),
+  }
+  const [key, p256] = policies.keys as [KeyConfig, KeyConfig]
+
+  /** Asks as the KMS door does, and keeps what was released for `check`. */
+  async function ask(message: Uint8Array, as: As = {}): Promise<SignNowResult> {
+    const { caller = 'pds', directory: asked = directory } = as
+    const signNow = createSignNow({ ...deps, directory: asked })
+    const result = await signNow({ caller, key: as.key ?? key, message })
+    const digest = createHash('sha256').update(message).digest('hex')
+    if (result.kind === 'signed') released.push({ digest, compact: result.compact })
+    return result
+  }
+
+  const sign = async (operation: UnsignedOperation, as: As = {}) =>
+    await ask(signingBytes(operation), as)
+
+  /** For what must be signed; the answer is the signed operation. */
+  async function signed(operation: UnsignedOperation, as: As = {}): Promise<Signed> {
+    const result = await sign(operation, as)
+    if (result.kind !== 'signed') throw new Error(`not signed: ${JSON.stringify(result)}`)
+    return signedWith(operation, result.compact, await didOf(pool, result.requestId))
+  }
+
+  return {
+    ...{ database, pool, watch, deps, policies, key, p256, directory, events, released, bench },
+    ask,
+    sign,
+    signed,
+    /** A new account of ours, submitted to the directory as a PDS does. */
+    async account(name: string, as: As = {}): Promise<Signed> {
+      const account = await signed(genesisOf(name, [(as.key ?? key).did]), as)
+      directory.submit(account)
+      return account
+    },
+    enroll: async (did: string, caller = 'pds'): Promise<EnrollOutcome> =>
+      await enroll(did, caller, deps),
+    /** Fails the test unless the whole record is as it must be. */
+    async check(): Promise<void> {
+      expect(await findingsOf(pool, released)).toEqual([])
+    },
+    async close(): Promise<void> {
+      await pool.end()
+      await database.drop()
+      await rm(home, { recursive: true })
+    },
+  }
+}
+
+async function makeKeys(files: KeyFiles) {
+  const list: KeyConfig[] = []
+  const signers = new Map<string, Signer>()
+  for (const [id, curve] of [
+    ['pds', 'K-256'],
+    ['pds-p256', 'P-256'],
+  ] as const) {
+    const did = (await createFileKey(files, id, curve)) ?? ''
+    const uri = `file:${id}`
+    const key: KeyConfig = { id, class: 'online', curve, did, uri, development: true }
+    list.push(key)
+    signers.set(id, await openSigner(key, files))
+  }
+  return { list, signers }
+}
+
+async function policySetOf(keys: readonly object[], recovery: string | undefined) {
+  const pinned =
+    recovery === undefined
+      ? keys
+      : [...keys, { id: 'recovery', class: 'recovery', curve: 'K-256', did: recovery }]
+  const online = ['pds', 'pds-p256']
+  const callers = ['pds', 'other'].map((name) => ({ name, keys: online }))
+  return parsePolicySet({
+    keys: JSON.stringify({ keys: 'holdfast/keys/v1', list: pinned }),
+    callers: JSON.stringify({ callers: 'holdfast/callers/v1', list: callers }),
+    policy: await readFile(shippedPolicy, 'utf8'),
+  })
+}
+
+/** Counts every use of a key, and lets a test put a fault in the place of all of them. */
+function benchOf(real: ReadonlyMap<string, Signer>) {
+  const bench = { uses: 0, fault: null as Fault | null, signers: new Map<string, Signer>() }
+  for (const [id, signer] of real) {
+    const counted: Signer = {
+      ...signer,
+      async sign(intent, signal) {
+        bench.uses += 1
+        const used = bench.fault?.(signer) ?? signer
+        return await used.sign(intent, signal)
+      },
+    }
+    bench.signers.set(id, counted)
+  }
+  return bench
+}
+
+function watchedPool(pool: Pool, watch: Watch): Pool {
+  pool.on('error', () => {})
+  return watchPool(pool, {
+    before: async (statement) => await watch.before?.(statement),
+    after: async (statement) => await watch.after?.(statement),
+  })
+}
+
+async function didOf(pool: Pool, requestId: string): Promise<string> {
+  const { rows } = await pool.query<{ did: string }>('select did from requests where id = $1', [
+    requestId,
+  ])
+  return rows[0]?.did ?? ''
+}
+
+/** The request that an answer names. */
+export function idOf(result: SignNowResult): string {
+  if ('requestId' in result && result.requestId !== null) return result.requestId
+  throw new Error(`names no request: ${JSON.stringify(result)}`)
+}
