@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { chmod, chown, lstat, mkdir, readFile, readlink, realpath, rename } from 'node:fs/promises'
 import { stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
@@ -76,7 +76,13 @@ async function readPointer(link: string): Promise<string | null> {
   } catch (error) {
     const code = errorCode(error)
     if (code === 'ENOENT' || code === 'EINVAL') return null
-    throw error
+    if (code !== 'EACCES') throw error
+    throw new PrivateServerError(
+      'unreachable',
+      `${dirname(link)} belongs to another user, whose private Postgres this process cannot use: ` +
+        'run Holdfast as that user.',
+      { cause: error },
+    )
   }
 }
 
@@ -141,7 +147,7 @@ async function readOwner(folder: string): Promise<string | null> {
 }
 
 async function writeOwner(folder: string, home: string): Promise<void> {
-  const part = join(folder, `owner.${process.pid}`)
+  const part = join(folder, `owner.${randomBytes(6).toString('hex')}`)
   await writeFile(part, home, { mode: 0o600 })
   await rename(part, join(folder, 'owner'))
 }
