@@ -134,10 +134,10 @@ function deny(input: {
 /** For any other caller, an identity in care is unknown: the answer must not tell them apart. */
 function whatTheCallerIsTold(facts: Facts, decision: Decision & { kind: 'deny' }) {
   if (!decision.findings.some((finding) => finding.rule === 'DID-OF-CALLER')) {
-    return { did: facts.previous?.did ?? null, decision }
+    return { did: facts.previous?.did ?? null, class: facts.operationClass, decision }
   }
   const asUnknown = evaluate({ ...facts, subject: { ...facts, previous: null } })
-  return { did: null, decision: asUnknown.decision }
+  return { did: null, class: asUnknown.facts.operationClass, decision: asUnknown.decision }
 }
 
 function sameFinding(left: Decision, right: Decision): boolean {

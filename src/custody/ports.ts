@@ -67,7 +67,11 @@ export type Verdict<T> =
       readonly kind: 'deny'
       /** What the log keeps, and what the caller is told where that must be less. */
       readonly judged: Judged
-      readonly told: { readonly did: string | null; readonly decision: Decision }
+      readonly told: {
+        readonly did: string | null
+        readonly class: OperationClass
+        readonly decision: Decision
+      }
     }
   | {
       readonly kind: 'claim'

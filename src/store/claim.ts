@@ -185,7 +185,7 @@ async function writeDenial<T>(
   const requestId = randomUUID()
   await tx.insert(requests).values({
     ...requestColumns(requestId, input, snapshot.now),
-    operationClass: verdict.judged.class,
+    operationClass: verdict.told.class,
     policy: verdict.judged.policy,
     did: verdict.told.did,
     decision: verdict.told.decision,
