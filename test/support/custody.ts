@@ -53,12 +53,13 @@ export async function openCustody(options: { recovery?: string } = {}) {
   const policies = await policySetOf(keys.list, options.recovery)
   const watch: Watch = {}
   const pool = watchedPool(createPool(database.connection), watch)
+  const db = createDatabase(pool)
   const directory = createFakeDirectory()
   const events: CustodyEvent[] = []
   const released: Released[] = []
   const bench = benchOf(keys.signers)
   const deps: CustodyDeps = {
-    store: createRequestStore(createDatabase(pool)),
+    store: createRequestStore(db),
     directory,
     verify: openVerifier().verify,
     policies,
@@ -88,7 +89,18 @@ export async function openCustody(options: { recovery?: string } = {}) {
   }
 
   return {
-    ...{ database, pool, watch, deps, policies, key, p256, directory, events, released, bench },
+    database,
+    db,
+    pool,
+    watch,
+    deps,
+    policies,
+    key,
+    p256,
+    directory,
+    events,
+    released,
+    bench,
     ask,
     sign,
     signed,
