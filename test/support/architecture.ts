@@ -1,0 +1,338 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { packageOf, readSource } from './imports.ts'
+import type { Import, SourceFile } from './imports.ts'
+
+/** What breaks a rule: file, line where there is one, and what it imports or uses. */
+export type ArchitectureRule = (files: readonly SourceFile[]) => string[]
+
+const list = (names: string): string[] => names.trim().split(/,\s+/)
+
+const pureFolders = ['src/plc', 'src/policy', 'src/approval', 'src/audit', 'src/ceremony']
+/** Custody decides in files of their own, so that a decision can be made again at any later time. */
+const pureFiles = ['judge.ts', 'rivals.ts', 'request.ts', 'ports.ts', 'events.ts'].map(
+  (name) => `src/custody/${name}`,
+)
+
+/**
+ * Who may import what. A file stands under the longest name that fits, and may always import its
+ * own folder when that name is a folder. `type X`: only its types. `node:*`: any builtin.
+ */
+const allowed: Readonly<Record<string, readonly string[]>> = {
+  'src/plc': ['@atproto/crypto', '@ipld/dag-cbor', 'multiformats', 'node:crypto'],
+  'src/policy': ['src/plc', '@ipld/dag-cbor', 'zod', 'node:crypto'],
+  'src/policy/yaml.ts': ['src/policy/error.ts', 'yaml'],
+  'src/approval': ['src/plc', 'src/policy'],
+  'src/audit': ['type src/policy', '@ipld/dag-cbor'],
+  'src/custody': list(`
+    src/plc, src/policy, src/approval, type src/audit, node:crypto,
+    src/signer/signer.ts, src/signer/release.ts, src/directory/directory.ts`),
+  'src/ecdsa': ['src/plc', 'node:crypto'],
+  'src/ecdsa/atproto.ts': ['src/plc', '@atproto/crypto'],
+  'src/ecdsa/native.ts': ['src/plc', 'src/ecdsa', 'node:crypto', 'node:module', 'secp256k1'],
+  'src/directory': [],
+  'src/sealing': ['node:crypto'],
+  'src/files': ['node:crypto', 'node:fs/promises', 'node:path'],
+  'src/signer': list(`
+    src/plc, type src/policy, type src/approval, src/ecdsa, src/files, src/sealing,
+    @atproto/crypto, zod, node:fs/promises, node:path`),
+  'src/store': list(`
+    src/custody/ports.ts, src/custody/request.ts, src/audit, src/plc, src/sealing,
+    type src/policy, type src/signer/signer.ts, drizzle-orm, pg, node:*`),
+  'src/http': list(`
+    src/custody, src/plc, type src/policy, src/ecdsa, hono, zod, node:crypto,
+    type node:stream`),
+  'src/http/server.ts': list(`
+    src/http, type hono, @hono/node-server, node:http, node:https, type node:net`),
+  'src/config.ts': ['node:path'],
+  'src/logger.ts': ['pino'],
+  'src/readiness.ts': [],
+  'src/events.ts': ['type src/custody/events.ts', 'type src/logger.ts'],
+  'src/data-dir.ts': list(`
+    src/config.ts, src/files, src/sealing, node:crypto, node:fs/promises, node:path`),
+  'src/policy-files.ts': ['src/config.ts', 'src/policy', 'node:fs/promises', 'node:path'],
+  'src/development.ts': list(`
+    type src/config.ts, src/data-dir.ts, src/files, src/policy-files.ts, src/signer,
+    type src/policy, type src/sealing, yaml, node:crypto, node:fs/promises, node:path,
+    node:url`),
+  'src/context.ts': list(`
+    src/config.ts, src/data-dir.ts, src/development.ts, src/events.ts,
+    src/readiness.ts, type src/logger.ts, src/custody, src/directory, src/ecdsa,
+    src/policy, type src/sealing, src/signer, src/store, type pg, node:path`),
+  'src/doors.ts': [
+    'type src/context.ts',
+    'src/http',
+    'type src/logger.ts',
+    'src/store',
+    'type hono',
+  ],
+  'src/announce.ts': ['src/context.ts', 'src/development.ts', 'src/store'],
+  'src/main.ts': list(`
+    src/announce.ts, src/config.ts, src/context.ts, src/doors.ts, src/logger.ts,
+    src/http/server.ts, node:fs/promises`),
+  'scripts/online': list(`
+    src/config.ts, src/context.ts, src/data-dir.ts, src/development.ts, src/files,
+    src/logger.ts, src/main.ts, src/directory, src/policy, src/signer, src/store,
+    node:fs/promises, node:path, node:util`),
+  'scripts/online/verify': [...pureFolders, 'src/ecdsa', 'node:fs'],
+  'scripts/holdfast.ts': ['scripts/online', 'node:util'],
+  // It measures the service from outside and the store from inside.
+  'scripts/bench': ['src', 'test/support/aws-client.ts', 'drizzle-orm', 'type pg', 'node:*'],
+  // The launchers run before anything is installed.
+  'scripts/*.mjs': ['node:*'],
+}
+
+const launchers = 'scripts/*.mjs'
+const network = ['http', 'https', 'http2', 'net', 'tls', 'dns', 'dgram'].map(
+  (name) => `node:${name}`,
+)
+const networkGlobals = ['fetch', 'WebSocket', 'EventSource', 'XMLHttpRequest']
+
+/** The one place of each dependency; `type X` where only its types may be named. */
+const owners: Readonly<Record<string, readonly string[]>> = {
+  'drizzle-orm': ['src/store', 'scripts/bench'],
+  pg: ['src/store', 'type src/context.ts', 'type scripts/bench'],
+  hono: ['src/http', 'type src/doors.ts'],
+  '@hono/node-server': ['src/http/server.ts'],
+  pino: ['src/logger.ts'],
+  yaml: ['src/policy/yaml.ts', 'src/development.ts'],
+  secp256k1: ['src/ecdsa/native.ts'],
+  '@atproto/crypto': ['src/plc', 'src/ecdsa', 'src/signer'],
+  '@did-plc/lib': [],
+  '@aws-sdk/client-kms': ['src/signer/awskms.ts'],
+  'node:process': [],
+  'node:module': ['src/ecdsa/native.ts', 'src/store/private-server-binaries.ts'],
+  'node:child_process': ['src/store/private-server-program.ts', 'scripts/bench', launchers],
+  ...Object.fromEntries(network.map((name) => [name, ['src/http/server.ts', 'scripts/bench']])),
+}
+
+const globalOwners: Readonly<Record<string, readonly string[]>> = {
+  fetch: ['src/directory/plc-http.ts'],
+  process: [],
+  // Commands and launchers hand the environment on; `config.ts` says what may stand in it.
+  'process.env': ['scripts/online', launchers],
+  eval: [],
+  Function: [],
+  globalThis: [],
+  global: [],
+}
+
+/** A proof type is cast where its checks have run, and nowhere else. */
+const producers: Readonly<Record<string, readonly string[]>> = {
+  SigningBytes: ['src/plc/encode.ts'],
+  VerifiedLog: ['src/plc/log.ts'],
+  Authorized: ['src/approval/authorize.ts'],
+  // The benchmark's floor uses a key of its own without a service; see `intentFor` there.
+  CommittedIntent: ['src/store/claim.ts', 'scripts/bench/sign.ts'],
+  VerifiedSignature: ['src/signer/release.ts'],
+}
+
+const MAX_LINES = 400
+const catchAll = /^(utils?|common|misc|helpers?)(\.|$)/
+
+export const architectureRules: Readonly<Record<string, ArchitectureRule>> = {
+  'imports follow the allow-list': (files) =>
+    eachImport(files, ({ file }, found) => {
+      const unit = unitOf(file)
+      if (unit === null) return 'has no entry in the allow-list'
+      if (unit === launchers && isLauncher(found.target)) return null
+      const own = unit.endsWith('.ts') ? [] : [unit]
+      return permits([...own, ...(allowed[unit] ?? [])], found.target, found.typeOnly)
+        ? null
+        : `${unit} may not import ${label(found)}`
+    }),
+
+  'every import leads to a file that is there': (files) => {
+    const known = new Set(files.map(({ file }) => file))
+    return eachImport(files, (_source, { target }) =>
+      /^(src|scripts)\//.test(target) && !known.has(target) ? `imports ${target}, not found` : null,
+    )
+  },
+
+  'PURE code has no clock, chance, environment, network or terminal': (files) =>
+    files
+      .filter(isPure)
+      .flatMap(({ file, globals }) =>
+        globals.map(({ name, line }) => `${file}:${line}: uses ${name}`),
+      ),
+
+  'PURE code takes hashing and nothing else from node:crypto': (files) =>
+    eachImport(files.filter(isPure), (_source, { target, names }) => {
+      const other = names.filter((name) => !['hash', 'createHash'].includes(name))
+      if (target !== 'node:crypto' || other.length === 0) return null
+      return `takes ${other.join(', ')} from node:crypto`
+    }),
+
+  'each dependency has one owner': (files) => [
+    ...eachImport(files, ({ file }, found) => {
+      const places = owners[packageOf(found.target) ?? found.target]
+      if (places === undefined || places.some((place) => owns(place, file, found.typeOnly))) {
+        return null
+      }
+      return `imports ${label(found)}, which belongs to ${places.join(', ') || 'nobody'}`
+    }),
+    ...files.flatMap(({ file, globals }) =>
+      globals.flatMap(({ name, line }) => {
+        const places = globalOwners[name]
+        if (places === undefined || places.some((place) => owns(place, file, false))) return []
+        return [`${file}:${line}: uses ${name}, which belongs to ${places.join(', ') || 'nobody'}`]
+      }),
+    ),
+  ],
+
+  'nothing imports http but the doors, main and http itself': (files) =>
+    eachImport(files, ({ file }, found) => {
+      const users = ['src/http', 'src/doors.ts', 'src/main.ts', 'scripts/bench']
+      if (!within('src/http', found.target) || users.some((user) => within(user, file))) return null
+      return `imports ${label(found)}`
+    }),
+
+  'scripts/online/verify reaches no network and no database': (files) => {
+    const may = list(`
+    node:fs, node:crypto, node:module, secp256k1, @atproto/crypto, @ipld/dag-cbor,
+    multiformats, zod, yaml`)
+    return reachedFrom(files, 'scripts/online/verify').flatMap(({ source, path }) => [
+      ...eachImport([source], (_source, { target }) => {
+        const outside = packageOf(target) ?? (target.startsWith('node:') ? target : null)
+        return outside === null || may.includes(outside) ? null : `imports ${target} (${path})`
+      }),
+      ...source.globals
+        .filter(({ name }) => networkGlobals.includes(name) || name === 'process.env')
+        .map(({ name, line }) => `${source.file}:${line}: uses ${name} (${path})`),
+    ])
+  },
+
+  'a proof type is cast by its producer alone': (files) => {
+    const declared = files.flatMap((source) =>
+      source.proofs.map((name) => ({ name, file: source.file })),
+    )
+    const names = [...declared.map(({ name }) => name), 'Proof', 'any', 'never']
+    return [
+      ...declared
+        .filter(({ name }) => producers[name] === undefined)
+        .map(({ name, file }) => `${file}: the proof type ${name} has no producer named here`),
+      ...files.flatMap(({ file, casts }) =>
+        casts
+          .filter(({ name }) => names.includes(name) && !producers[name]?.includes(file))
+          .map(({ name, line }) => `${file}:${line}: casts to ${name}`),
+      ),
+      ...Object.entries(producers).flatMap(([name, places]) =>
+        places
+          .filter((place) => !castsTo(files, place, name))
+          .map((place) => `${place}: is named as a producer of ${name} and casts none`),
+      ),
+    ]
+  },
+
+  'there are no import cycles': findCycles,
+
+  'no file or folder is a catch-all': (files) =>
+    files
+      .filter(({ file }) => file.split('/').some((part) => catchAll.test(part)))
+      .map(({ file }) => `${file}: say what it is for`),
+
+  'no file is longer than anybody reads at once': (files) =>
+    files
+      .filter(({ file, lines }) => file.startsWith('src/') && lines > MAX_LINES)
+      .map(({ file, lines }) => `${file}: ${lines} lines; at most ${MAX_LINES}`),
+}
+
+/** Every TypeScript file of the product, and the launchers that run before there is any. */
+export async function readProduct(): Promise<SourceFile[]> {
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const found = await Promise.all(
+    ['src', 'scripts'].map(async (folder) =>
+      (await readdir(`${root}/${folder}`, { recursive: true }))
+        .map((name) => `${folder}/${name}`)
+        .filter((name) => /\.(ts|mjs)$/.test(name) && !name.includes('/node_modules/')),
+    ),
+  )
+  return await Promise.all(
+    found
+      .flat()
+      .sort()
+      .map(async (file) => readSource(file, await readFile(`${root}/${file}`, 'utf8'))),
+  )
+}
+
+function eachImport(
+  files: readonly SourceFile[],
+  check: (source: SourceFile, found: Import) => string | null,
+): string[] {
+  return files.flatMap((source) =>
+    source.imports.flatMap((found) => {
+      const problem = check(source, found)
+      return problem === null ? [] : [`${source.file}: ${problem}`]
+    }),
+  )
+}
+
+function unitOf(file: string): string | null {
+  const fitting = Object.keys(allowed).filter((unit) => within(unit, file))
+  const [longest] = fitting.sort((a, b) => b.length - a.length)
+  return longest ?? (isLauncher(file) ? launchers : null)
+}
+
+function within(place: string, file: string): boolean {
+  return file === place || file.startsWith(`${place}/`)
+}
+
+function permits(tokens: readonly string[], target: string, typeOnly: boolean): boolean {
+  return tokens.some((token) => {
+    const name = token.replace(/^type /, '')
+    if (name !== token && !typeOnly) return false
+    if (name === 'node:*') return target.startsWith('node:')
+    return within(name, target) || packageOf(target) === name
+  })
+}
+
+const isLauncher = (file: string) => /^scripts\/[^/]+\.mjs$/.test(file)
+
+/** `scripts/online` owns nothing for `verify` in it, which needs no configuration. */
+function owns(place: string, file: string, typeOnly: boolean): boolean {
+  const name = place.replace(/^type /, '')
+  if (name !== place && !typeOnly) return false
+  if (name === launchers) return isLauncher(file)
+  return within(name, file) && !(name === 'scripts/online' && within('scripts/online/verify', file))
+}
+
+const label = ({ target, typeOnly }: Import) => (typeOnly ? `types of ${target}` : target)
+
+function isPure({ file }: SourceFile): boolean {
+  return pureFolders.some((folder) => within(folder, file)) || pureFiles.includes(file)
+}
+
+function castsTo(files: readonly SourceFile[], place: string, name: string): boolean {
+  const source = files.find(({ file }) => file === place)
+  return source?.casts.some((cast) => cast.name === name) ?? false
+}
+
+function reachedFrom(files: readonly SourceFile[], place: string) {
+  const reached = new Map<string, { source: SourceFile; path: string }>()
+  const visit = (source: SourceFile, path: string) => {
+    if (reached.has(source.file)) return
+    reached.set(source.file, { source, path })
+    for (const { target } of source.imports) {
+      const next = files.find(({ file }) => file === target)
+      if (next !== undefined) visit(next, `${path} → ${target}`)
+    }
+  }
+  for (const source of files.filter(({ file }) => within(place, file))) visit(source, source.file)
+  return [...reached.values()]
+}
+
+/** Each cycle once, from the file of it that is reached first. */
+function findCycles(files: readonly SourceFile[]): string[] {
+  const byName = new Map(files.map((source) => [source.file, source]))
+  const done = new Set<string>()
+  const cycles: string[] = []
+  const visit = (file: string, path: readonly string[]) => {
+    const start = path.indexOf(file)
+    if (start !== -1) cycles.push([...path.slice(start), file].join(' → '))
+    if (start !== -1 || done.has(file)) return
+    for (const { target } of byName.get(file)?.imports ?? []) visit(target, [...path, file])
+    done.add(file)
+  }
+  for (const { file } of files) visit(file, [])
+  return cycles
+}
