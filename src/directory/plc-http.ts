@@ -1,5 +1,6 @@
 import { DirectoryError } from './directory.ts'
 import type { PlcDirectory } from './directory.ts'
+import { get, getJson } from './json-get.ts'
 
 /** An audit log of 100 operations a week for ten years stays below this. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -12,55 +13,17 @@ export function createPlcDirectory(baseUrl: string): PlcDirectory {
   const base = baseUrl.replace(/\/+$/, '')
   return {
     async getLog(did, signal) {
-      const response = await get(`${base}/${encodeURIComponent(did)}/log/audit`, signal)
-      if (response.status === 404) {
+      const options = { signal, from: base, maxBytes: MAX_ANSWER_BYTES }
+      try {
+        return await getJson(`${base}/${encodeURIComponent(did)}/log/audit`, options)
+      } catch (error) {
+        if (!(error instanceof DirectoryError) || error.code !== 'not-registered') throw error
         throw new DirectoryError('not-registered', `${did} is not registered on ${base}`)
       }
-      if (!response.ok) {
-        throw new DirectoryError(
-          'unknown',
-          `${base} answered ${response.status} for the log of ${did}`,
-        )
-      }
-      return await readJson(response, base)
     },
     async ping(signal) {
-      const response = await get(`${base}/_health`, signal)
+      const response = await get(`${base}/_health`, { from: base, signal })
       if (!response.ok) throw new DirectoryError('unknown', `${base} answered ${response.status}`)
     },
-  }
-
-  async function get(url: string, signal: AbortSignal): Promise<Response> {
-    try {
-      return await fetch(url, {
-        signal,
-        redirect: 'error',
-        headers: { accept: 'application/json' },
-      })
-    } catch (cause) {
-      throw new DirectoryError('unknown', `no answer from ${base}`, { cause })
-    }
-  }
-}
-
-async function readJson(response: Response, base: string): Promise<unknown> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  try {
-    for await (const chunk of response.body ?? []) {
-      size += chunk.length
-      if (size > MAX_ANSWER_BYTES) break
-      chunks.push(chunk)
-    }
-  } catch (cause) {
-    throw new DirectoryError('unknown', `${base} stopped in the middle of its answer`, { cause })
-  }
-  if (size > MAX_ANSWER_BYTES) {
-    throw new DirectoryError('malformed', `${base} answered more than ${MAX_ANSWER_BYTES} bytes`)
-  }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown
-  } catch (cause) {
-    throw new DirectoryError('malformed', `${base} answered something that is not JSON`, { cause })
   }
 }

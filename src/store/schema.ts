@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm'
+import type { Column } from 'drizzle-orm'
 import {
   bigserial,
   boolean,
@@ -7,12 +8,13 @@ import {
   integer,
   jsonb,
   pgTable,
+  primaryKey,
   text,
   timestamp,
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
-import type { RequestState } from '../custody/request.ts'
+import type { RequestState, SubmissionOutcome } from '../custody/request.ts'
 import type { Decision } from '../policy/evaluate.ts'
 import type { OperationClass } from '../policy/policy-set.ts'
 
@@ -44,6 +46,15 @@ export const identities = pgTable('identities', {
   createdAt: at('created_at').notNull(),
 })
 
+/**
+ * Where an operation's bytes say what its `atproto` key is: canonical DAG-CBOR writes the name, the
+ * header of a text of 57 characters, the did:key. The name of a legacy genesis is `signingKey`.
+ * Only for finding candidates: a handle could hold the same characters, so the log has the word.
+ */
+export const atprotoKeyIn = (bytes: Column) => sql<Uint8Array>`substring(${bytes} from coalesce(
+  nullif(position('\\x67617470726f746f7839'::bytea in ${bytes}), 0) + 10,
+  nullif(position('\\x6a7369676e696e674b65797839'::bytea in ${bytes}), 0) + 13) for 57)`
+
 /** Signed operations whose bytes we hold; the CID is the hash of `bytes`, checked on reading. */
 export const operations = pgTable(
   'operations',
@@ -56,7 +67,10 @@ export const operations = pgTable(
     nullified: boolean().notNull(),
     recordedAt: at('recorded_at').notNull(),
   },
-  (table) => [index('operations_did').on(table.did, table.recordedAt)],
+  (table) => [
+    index('operations_did').on(table.did, table.recordedAt),
+    index('operations_atproto').on(atprotoKeyIn(table.bytes)),
+  ],
 )
 
 /** One proposed operation on its way: exact bytes, what was decided, what came of it. */
@@ -94,10 +108,37 @@ export const requests = pgTable(
     index('requests_class').on(table.operationClass, table.intendedAt),
     uniqueIndex('requests_one_live_per_prev')
       .on(table.did, table.prev)
-      .where(sql`${table.prev} is not null and ${table.state} in ('signing', 'returned', 'submitted')`),
+      .where(
+        sql`${table.prev} is not null and ${table.state} in ('signing', 'returned', 'submitted')`,
+      ),
     uniqueIndex('requests_one_live_genesis')
       .on(table.digest)
       .where(sql`${table.prev} is null and ${table.state} in ('signing', 'returned', 'submitted')`),
+  ],
+)
+
+/**
+ * What the directory said of a recorded signature that we sent it ourselves: the last answer, and when
+ * its log showed the operation. The answers before it are in the audit entries.
+ */
+export const submissions = pgTable(
+  'submissions',
+  {
+    requestId: uuid('request_id').primaryKey(),
+    outcome: text().$type<SubmissionOutcome>().notNull(),
+    /** The HTTP status of a refusal. */
+    status: integer(),
+    /** Escaped: it was written by somebody else. */
+    message: text(),
+    sentAt: at('sent_at').notNull(),
+    /** When the log was last looked at for it; null: not since it was sent. */
+    checkedAt: at('checked_at'),
+    confirmedAt: at('confirmed_at'),
+  },
+  (table) => [
+    index('submissions_open')
+      .on(table.checkedAt)
+      .where(sql`${table.confirmedAt} is null`),
   ],
 )
 
@@ -111,4 +152,32 @@ export const auditOutbox = pgTable(
     body: bytea().notNull(),
   },
   (table) => [index('audit_outbox_subject').on(table.subject, table.kind)],
+)
+
+/** How far the door has looked by itself for a caller's accounts, and what it may still spend on it. */
+export const accountSearches = pgTable('account_searches', {
+  caller: text().primaryKey(),
+  /** The address that `cursor` belongs to: another one is listed from its start. */
+  pds: text(),
+  cursor: text(),
+  askedAt: at('asked_at'),
+  /** When the directory reads that were spent will be earned back. */
+  readsUntil: at('reads_until'),
+})
+
+/** Accounts that a caller's PDS lists and that are not in care: its word only, until a log is read. */
+export const listedAccounts = pgTable(
+  'listed_accounts',
+  {
+    caller: text().notNull(),
+    did: text().notNull(),
+    /** In order of listing. */
+    position: bigserial({ mode: 'bigint' }).notNull(),
+    /** How often its log was read in vain. */
+    reads: integer().notNull().default(0),
+  },
+  (table) => [
+    primaryKey({ columns: [table.caller, table.did] }),
+    index('listed_accounts_next').on(table.caller, table.reads, table.position),
+  ],
 )
