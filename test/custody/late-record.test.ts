@@ -13,15 +13,20 @@ let custody: Custody
 
 beforeAll(async () => {
   custody = await openCustody()
+  await custody.pool.query(`
+    create function wait_for_the_test() returns trigger language plpgsql as $$
+    begin
+      perform pg_advisory_xact_lock_shared(${HOLD});
+      return new;
+    end $$;
+    create trigger wait_for_the_test before insert on operations
+      for each row execute function wait_for_the_test()`)
 })
 beforeEach(() => {
   custody.bench.fault = null
   custody.bench.uses = 0
 })
-afterEach(async () => {
-  delete custody.watch.before
-  await custody.check()
-})
+afterEach(async () => await custody.check())
 afterAll(async () => await custody.close())
 
 /** A call that holds its claim and has not used the key yet. */
@@ -34,17 +39,31 @@ async function suspendedCall(account: Signed, name: string) {
   return { call, wake: () => fault.waiting[0]?.() }
 }
 
-/** The next statement of this name waits until the test lets it go. */
-function pauseBefore(name: string) {
-  const reached = Promise.withResolvers<void>()
-  const go = Promise.withResolvers<void>()
-  custody.watch.before = async (statement) => {
-    if (statement.name !== name) return
-    delete custody.watch.before
-    reached.resolve()
-    await go.promise
+const HOLD = 4711
+
+/**
+ * Records stop in the middle of their work, their row changed and not committed, until they are let
+ * go: a trigger of this test's database waits for a lock that the test holds.
+ */
+async function holdRecords() {
+  const holder = await custody.pool.connect()
+  await holder.query('select pg_advisory_lock($1)', [HOLD])
+  return {
+    reached: async () =>
+      await expect
+        .poll(async () => {
+          const { rowCount } = await holder.query(
+            `select 1 from pg_locks where locktype = 'advisory' and not granted and objid = $1`,
+            [HOLD],
+          )
+          return rowCount
+        })
+        .toBe(1),
+    letGo: async () => {
+      await holder.query('select pg_advisory_unlock($1)', [HOLD])
+      holder.release()
+    },
   }
-  return { reached: reached.promise, go: () => go.resolve() }
 }
 
 async function producedFor(did: string): Promise<number> {
@@ -104,13 +123,13 @@ describe('its record is in time, and commits when the lease has ended and anothe
        where did = $1 and state = 'signing'`,
       [account.did],
     )
-    const commit = pauseBefore('commit')
+    const records = await holdRecords()
     wake()
-    await commit.reached
+    await records.reached()
     await sleep(500)
     const taking = custody.sign(renamed(account, names[1]))
     await sleep(200)
-    commit.go()
+    await records.letGo()
     return { did: account.did, first: await call, second: await taking }
   }
 

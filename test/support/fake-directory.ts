@@ -14,6 +14,8 @@ export type FakeDirectory = PlcDirectory & {
   readonly reads: string[]
   /** Appends; `nullifies` names the CIDs that a stronger key takes out with it. */
   submit(signed: Signed, options?: { nullifies?: readonly string[] }): void
+  /** Puts a whole log in the place of what it had. */
+  list(rows: readonly AuditRow[]): void
   rowsOf(did: string): AuditRow[]
   /** What happens while a read is under way, before its answer is drawn up. */
   onRead: (did: string) => Promise<void> | void
@@ -27,6 +29,7 @@ export function createFakeDirectory(): FakeDirectory {
   const fake: FakeDirectory = {
     reads: [],
     onRead: () => {},
+    list: (rows) => void logs.set(rows[0]?.did ?? '', [...rows]),
     rowsOf: (did) => logs.get(did) ?? [],
     submit(signed, { nullifies = [] } = {}) {
       const rows = fake

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { callbackify } from 'node:util'
 import type { Pool, PoolClient } from 'pg'
 
-/** One statement on its way to Postgres, named by its verb and table: `insert requests`, `commit`. */
+/** One statement on its way to Postgres, by its own name or its verb and table: `update requests`. */
 export type Statement = { readonly name: string; readonly sql: string; readonly client: PoolClient }
 
 export type Watch = {
@@ -41,13 +41,14 @@ export function cutConnection(client: PoolClient): void {
 }
 
 function statementOf(query: unknown, client: PoolClient): Statement {
-  const sql = typeof query === 'string' ? query : (query as { text: string }).text
-  return { name: nameOf(sql), sql, client }
+  const { text, name } =
+    typeof query === 'string' ? { text: query } : (query as { text: string; name?: string })
+  return { name: name ?? nameOf(text), sql: text, client }
 }
 
 function nameOf(sql: string): string {
-  if (sql.includes('pg_advisory')) return 'lock'
   const verb = /^\s*(\w+)/.exec(sql)?.[1]?.toLowerCase() ?? ''
+  if (sql.includes('pg_advisory')) return verb === 'begin' ? 'begin and lock' : 'lock'
   const table = /\b(?:from|into|update) "(\w+)"/i.exec(sql)?.[1]
   return table === undefined ? verb : `${verb} ${table}`
 }
