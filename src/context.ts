@@ -5,7 +5,10 @@ import type { Config, Secrets } from './config.ts'
 import { enroll } from './custody/enroll.ts'
 import type { EnrollOutcome } from './custody/enroll.ts'
 import { createSignNow } from './custody/sign-now.ts'
-import type { CustodyDeps, SignNow } from './custody/sign-now.ts'
+import type { CustodyDeps } from './custody/ask.ts'
+import { createPropose } from './custody/propose.ts'
+import type { Propose } from './custody/propose.ts'
+import type { SignNow } from './custody/sign-now.ts'
 import { keysDir, openSealer, prepareDataDir } from './data-dir.ts'
 import { openPolicies } from './development.ts'
 import type { PlcDirectory } from './directory/directory.ts'
@@ -39,6 +42,7 @@ export type Context = {
   readonly sealer: Sealer
   readonly db: Database
   readonly signNow: SignNow
+  readonly propose: Propose
   readonly enroll: (did: string, caller: string) => Promise<EnrollOutcome>
   readonly readiness: () => Promise<Readiness>
   /** What every start and `readyz` say until somebody acts on it. */
@@ -97,6 +101,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     db: database.db,
     warnings,
     signNow: createSignNow(custody),
+    propose: createPropose(custody),
     enroll: async (did, caller) => await enroll(did, caller, custody),
     readiness: async () =>
       await checkReadiness(

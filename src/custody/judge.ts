@@ -18,6 +18,8 @@ export type Question = {
   readonly policies: PolicySet
   /** null: the directory has not been read in this call. */
   readonly observed: Observation | null
+  /** To use the key now, or to keep the request until somebody asks for that. */
+  readonly purpose: 'sign' | 'propose'
   /** For a new request; a taken-over one keeps its own. */
   readonly requestId: string
 }
@@ -25,6 +27,8 @@ export type Question = {
 /** Why a claim stopped without writing anything. */
 export type Stop =
   | { readonly kind: 'recorded'; readonly request: StoredRequest }
+  /** Asked to propose what is proposed, or even being signed, already. */
+  | { readonly kind: 'proposed'; readonly request: StoredRequest }
   | { readonly kind: 'denied'; readonly request: StoredRequest }
   | { readonly kind: 'busy'; readonly request: StoredRequest }
   | { readonly kind: 'read-directory'; readonly did: string; readonly begunAt: Date }
@@ -36,9 +40,15 @@ export type Stop =
 export function judge(question: Question, snapshot: ClaimSnapshot): Verdict<Stop> {
   const replaced = snapshot.same.find(wasReplaced)
   const standing = snapshot.same.find(countsStill)
-  if (standing?.state === 'returned') return stop({ kind: 'recorded', request: standing })
-  if (standing?.state === 'signing' && leaseLives(standing, snapshot.now)) {
-    return stop({ kind: 'busy', request: standing })
+  if (standing !== undefined && isSigned(standing)) {
+    return stop({ kind: 'recorded', request: standing })
+  }
+  const waiting = standing?.state === 'approved' || standing?.state === 'signing' ? standing : null
+  if (waiting !== null && question.purpose === 'propose') {
+    return stop({ kind: 'proposed', request: waiting })
+  }
+  if (waiting !== null && leaseLives(waiting, snapshot.now)) {
+    return stop({ kind: 'busy', request: waiting })
   }
   const circumstances: Circumstances = {
     now: snapshot.now,
@@ -65,20 +75,28 @@ export function judge(question: Question, snapshot: ClaimSnapshot): Verdict<Stop
   ) {
     return stop({ kind: 'read-directory', did: previous.did, begunAt: snapshot.now })
   }
-  const reclaims = standing?.state === 'signing' ? standing : null
-  const requestId = reclaims?.id ?? question.requestId
+  const judgement = judged(question, facts, decision)
+  if (question.purpose === 'propose') {
+    return { kind: 'propose', judged: judgement, requestId: question.requestId }
+  }
+  const requestId = waiting?.id ?? question.requestId
   return {
     kind: 'claim',
-    judged: judged(question, facts, decision),
+    judged: judgement,
     authorized: authorize({
       decision,
       requestId,
       bytes: question.bytes,
       key: question.subject.key,
     }),
-    reclaims,
+    reclaims: waiting,
     supersedes: rivals.supersedes,
   }
+}
+
+/** Its signature is on record and in force: the same bytes get it again. */
+function isSigned({ state }: StoredRequest): boolean {
+  return state === 'returned' || state === 'submitted' || state === 'confirmed'
 }
 
 /** A signature that was replaced bars its bytes for good, whatever was asked and denied since. */

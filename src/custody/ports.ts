@@ -73,11 +73,13 @@ export type Verdict<T> =
         readonly decision: Decision
       }
     }
+  /** Kept as `approved`: nothing is signed, and no `prev` is held, until somebody asks for that. */
+  | { readonly kind: 'propose'; readonly judged: Judged; readonly requestId: string }
   | {
       readonly kind: 'claim'
       readonly judged: Judged
       readonly authorized: Authorized
-      /** The request to take over after its lease ended; null makes a new one. */
+      /** The approved request, or the one whose lease ended, to go on with; null makes a new one. */
       readonly reclaims: StoredRequest | null
       /** Rivals that end here; those with a signature are named as replaced. */
       readonly supersedes: readonly StoredRequest[]
@@ -87,6 +89,7 @@ export type Judged = Omit<JudgedRequest, 'request'>
 export type ClaimOutcome<T> =
   | { readonly kind: 'stopped'; readonly value: T }
   | { readonly kind: 'denied'; readonly requestId: string; readonly decision: Decision }
+  | { readonly kind: 'proposed'; readonly requestId: string }
   | {
       readonly kind: 'claimed'
       readonly intent: CommittedIntent

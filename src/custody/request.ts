@@ -21,6 +21,13 @@ export const requestStates = [
 export type RequestState = (typeof requestStates)[number]
 
 /**
+ * What the directory said to a submission. Only its log says what came of it: `refused` may mean
+ * "accepted before", `unknown` anything.
+ */
+export const submissionOutcomes = ['accepted', 'refused', 'unknown'] as const
+export type SubmissionOutcome = (typeof submissionOutcomes)[number]
+
+/**
  * Whether a claim is still its holder's. The lease outlasts the key's own deadline, so a call that
  * lives can record; one that died is taken over when it ends.
  */

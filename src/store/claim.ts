@@ -1,275 +1,224 @@
 import { randomUUID } from 'node:crypto'
-import { and, desc, eq, gt, inArray, isNull, ne, or, sql } from 'drizzle-orm'
-import type { AuditEntry } from '../audit/entry.ts'
+import type { Pool } from 'pg'
+import { encodeEntry } from '../audit/entry.ts'
+import type { AuditEntry, EncodedEntry } from '../audit/entry.ts'
 import type {
   ClaimInput,
   ClaimOutcome,
   ClaimSnapshot,
-  StoredRequest,
+  RequestStore,
   Verdict,
 } from '../custody/ports.ts'
 import type { CommittedIntent } from '../signer/signer.ts'
-import type { Database, Transaction } from './database.ts'
-import { append } from './outbox.ts'
-import { operations, requests } from './schema.ts'
-import { storedRequest } from './stored-request.ts'
+import { createBatcher } from './batch.ts'
+import { readSnapshots } from './claim-snapshot.ts'
+import { ClaimConflict, write } from './claim-writes.ts'
+import type { RequestWrite, Supersession } from './claim-writes.ts'
+import { underLocks } from './transaction.ts'
 
-/** Longer than the key's own deadline (5 s): a call that lives can always record. */
-export const LEASE_SECONDS = 10
+type Call = {
+  readonly input: ClaimInput
+  readonly judge: (snapshot: ClaimSnapshot) => Verdict<unknown>
+  /** Claims for one identity (or one genesis) take turns, and so do all claims under one limited rule. */
+  readonly locks: readonly string[]
+}
 
-/** The states in which a request holds its `prev`; the partial unique indexes say the same. */
-const live = ['signing', 'returned', 'submitted'] as const
-const isLive = inArray(requests.state, [...live])
-
-type ClaimVerdict<T> = Verdict<T> & { kind: 'claim' }
-type DenyVerdict<T> = Verdict<T> & { kind: 'deny' }
+/** What one call writes, and what it is told once that is committed. */
+type Plan = {
+  readonly request: RequestWrite | null
+  readonly supersedes: readonly Supersession[]
+  readonly entries: readonly EncodedEntry[]
+  readonly answer: () => ClaimOutcome<unknown>
+}
 
 /**
- * One transaction: lock, read, judge, write. A crash before its commit leaves nothing; after it, a
- * claim whose lease ends by itself, so that no identity is ever locked for longer than that.
+ * One transaction for all the calls that came while the last one was under way: lock, read, judge
+ * each, write. A crash before its commit leaves nothing; after it, claims whose leases end by
+ * themselves, so that no identity is ever locked for longer than that.
  */
-export async function claim<T>(
-  db: Database,
-  input: ClaimInput,
-  judge: (snapshot: ClaimSnapshot) => Verdict<T>,
-): Promise<ClaimOutcome<T>> {
-  const committed = await db.transaction(async (tx) => {
-    await lock(tx, input)
-    const snapshot = await readSnapshot(tx, input)
-    const verdict = judge(snapshot)
-    switch (verdict.kind) {
-      case 'stop':
-        return { kind: 'stopped', value: verdict.value } as const
-      case 'deny':
-        return await writeDenial(tx, { input, snapshot, verdict })
-      case 'claim':
-        return await writeClaim(tx, { input, snapshot, verdict })
+export function createClaim(pool: Pool): RequestStore['claim'] {
+  const claim = createBatcher<Call, ClaimOutcome<unknown>>({
+    keysOf: (call) => call.locks,
+    run: async (calls) => await claimAll(pool, calls),
+  })
+  return async <T>(input: ClaimInput, judge: (snapshot: ClaimSnapshot) => Verdict<T>) =>
+    (await claim({ input, judge, locks: lockNames(input) })) as ClaimOutcome<T>
+}
+
+function lockNames({ subject, digest, limited }: ClaimInput): string[] {
+  const identity = subject.previous?.did ?? Buffer.from(digest).toString('hex')
+  return [`identity ${identity}`, ...limited.map((rule) => `rule ${rule.id}`)]
+}
+
+const ATTEMPTS = 3
+
+async function claimAll(pool: Pool, calls: readonly Call[]) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const plans = await commitPlans(pool, calls)
+      return plans.map((plan) => settle(() => plan().answer()))
+    } catch (error) {
+      if (!(error instanceof ClaimConflict) || attempt === ATTEMPTS) throw error
     }
-  })
-  if (committed.kind !== 'claimed') return committed
-  const { authorized, lease, limits } = committed
-  return {
-    kind: 'claimed',
-    limits,
-    intent: Object.freeze({ authorized, lease }) as CommittedIntent,
   }
 }
 
-/**
- * Claims for one identity (or one genesis) take turns, and so do all claims under one limited rule.
- * The identity always comes first and the rules in order, so two claims never wait for each other.
- */
-async function lock(tx: Transaction, input: ClaimInput): Promise<void> {
-  const { previous } = input.subject
-  const names = [
-    `identity ${previous?.did ?? Buffer.from(input.digest).toString('hex')}`,
-    ...input.limited.map((rule) => `rule ${rule.id}`).sort(),
-  ]
-  for (const name of names) {
-    await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`)
-  }
-}
-
-async function readSnapshot(tx: Transaction, input: ClaimInput): Promise<ClaimSnapshot> {
-  const { previous } = input.subject
-  const same = await readSame(tx, input)
-  const sameIds = same.map((request) => request.id)
-  const rivals =
-    previous === null && input.subject.operation.prev !== null ? [] : await readRivals(tx, input)
-  return {
-    ...(await readCounts(tx, input)),
-    same,
-    rivals: rivals.filter((rival) => !sameIds.includes(rival.id)),
-    ruleCounts: await countRules(tx, input),
-  }
-}
-
-/** Far more than can count: all but the newest few have ended. */
-const SAME_LIMIT = 16
-
-/** First in the list, so that no number of later denials pushes one out of it. */
-const wasReplaced = sql`(${requests.state} = 'superseded' and ${requests.signature} is not null)`
-
-/**
- * Rows are locked, and not only their identity: a call whose lease has ended may still be recording,
- * and whoever takes over from it must see either its signature or that it can no longer record.
- */
-async function readSame(
-  tx: Transaction,
-  { subject, digest }: ClaimInput,
-): Promise<StoredRequest[]> {
-  const rows = await tx
-    .select()
-    .from(requests)
-    .where(
-      and(
-        eq(requests.digest, digest),
-        eq(requests.caller, subject.caller),
-        eq(requests.keyId, subject.key.id),
-      ),
+/** Each plan is a thunk: a call whose judging threw fails alone, without taking the others along. */
+async function commitPlans(pool: Pool, calls: readonly Call[]): Promise<(() => Plan)[]> {
+  const locks = calls.flatMap((call) => call.locks)
+  return await underLocks(pool, locks, async (client) => {
+    const snapshots = await readSnapshots(
+      client,
+      calls.map((call) => call.input),
     )
-    .orderBy(desc(wasReplaced), desc(requests.createdAt))
-    .limit(SAME_LIMIT)
-    .for('update')
-  return rows.map(storedRequest)
-}
-
-async function readRivals(
-  tx: Transaction,
-  { subject, digest }: ClaimInput,
-): Promise<StoredRequest[]> {
-  const { previous } = subject
-  const onSamePrev =
-    previous === null
-      ? and(isNull(requests.prev), eq(requests.digest, digest))
-      : and(eq(requests.did, previous.did), eq(requests.prev, previous.cid))
-  const rows = await tx
-    .select()
-    .from(requests)
-    .where(and(onSamePrev, or(isLive, wasReplaced)))
-    .for('update')
-  return rows.map(storedRequest)
-}
-
-/** The clock is read after the locks are held: a claim that waited is judged by the time it got on. */
-async function readCounts(tx: Transaction, { subject }: ClaimInput) {
-  const did = subject.previous?.did ?? null
-  const within = (window: string) =>
-    sql<number>`(count(*) filter (where ${operations.recordedAt} > clock_timestamp() - ${window}::interval))::int`
-  const [row] = await tx
-    .select({
-      now: sql<Date>`clock_timestamp()`.mapWith(requests.createdAt),
-      hour: within('1 hour'),
-      day: within('1 day'),
-      week: within('7 days'),
+    const settled = calls.map((call, index) => settle(() => planCall(call, snapshots[index])))
+    const plans = settled.flatMap((plan) => (plan.status === 'fulfilled' ? [plan.value] : []))
+    await write(client, {
+      requests: plans.flatMap((plan) => plan.request ?? []),
+      supersedes: plans.flatMap((plan) => plan.supersedes),
+      entries: plans.flatMap((plan) => plan.entries),
     })
-    .from(operations)
-    .where(
-      did === null ? sql`false` : and(eq(operations.did, did), eq(operations.nullified, false)),
-    )
-  if (row === undefined) throw new TypeError('an aggregate always has a row')
-  const { now, ...operationCounts } = row
-  return { now, operationCounts }
-}
-
-async function countRules(tx: Transaction, input: ClaimInput): Promise<Record<string, number>> {
-  const counts: Record<string, number> = {}
-  for (const rule of input.limited) {
-    if (rule.limits.global === null) continue
-    counts[rule.id] = await tx.$count(
-      requests,
-      and(
-        inArray(requests.operationClass, [...rule.match.op]),
-        gt(
-          requests.intendedAt,
-          sql`clock_timestamp() - make_interval(secs => ${rule.limits.global.seconds})`,
-        ),
-        sql`${rule.id} = any(${requests.rules})`,
-        ne(requests.state, 'failed'),
-        // A claim that is taken over is counted as the one operation that it is.
-        ne(requests.digest, input.digest),
-      ),
-    )
-  }
-  return counts
-}
-
-async function writeDenial<T>(
-  tx: Transaction,
-  {
-    input,
-    snapshot,
-    verdict,
-  }: { input: ClaimInput; snapshot: ClaimSnapshot; verdict: DenyVerdict<T> },
-) {
-  const requestId = randomUUID()
-  await tx.insert(requests).values({
-    ...requestColumns(requestId, input, snapshot.now),
-    operationClass: verdict.told.class,
-    policy: verdict.judged.policy,
-    did: verdict.told.did,
-    decision: verdict.told.decision,
-    rules:
-      verdict.told.decision.kind === 'deny'
-        ? verdict.told.decision.findings.map(({ rule }) => rule)
-        : [],
-    state: 'denied',
+    return settled.map((plan) => () => {
+      if (plan.status === 'rejected') throw plan.reason
+      return plan.value
+    })
   })
-  await append(tx, snapshot.now, [
-    { kind: 'request.denied', request: requestId, ...verdict.judged },
-  ])
-  return { kind: 'denied', requestId, decision: verdict.told.decision } as const
 }
 
-async function writeClaim<T>(
-  tx: Transaction,
-  {
-    input,
-    snapshot,
-    verdict,
-  }: { input: ClaimInput; snapshot: ClaimSnapshot; verdict: ClaimVerdict<T> },
-) {
-  const { judged, authorized, reclaims, supersedes } = verdict
-  const { requestId } = authorized
+function planCall({ input, judge }: Call, snapshot: ClaimSnapshot | undefined): Plan {
+  if (snapshot === undefined) throw new TypeError('every call has its snapshot')
+  const verdict = judge(snapshot)
+  switch (verdict.kind) {
+    case 'stop':
+      return {
+        request: null,
+        supersedes: [],
+        entries: [],
+        answer: () => ({ kind: 'stopped', value: verdict.value }),
+      }
+    case 'deny':
+      return planDenial(input, snapshot, verdict)
+    case 'propose':
+      return planProposal(input, snapshot, verdict)
+    case 'claim':
+      return planClaim(input, snapshot, verdict)
+  }
+}
+
+function planDenial(
+  input: ClaimInput,
+  { now }: ClaimSnapshot,
+  { judged, told }: Verdict<unknown> & { kind: 'deny' },
+): Plan {
+  const id = randomUUID()
+  const { decision } = told
+  const findings = decision.kind === 'deny' ? decision.findings : []
+  return {
+    request: {
+      ...requestOf(input, { id, createdAt: now }),
+      operationClass: told.class,
+      policy: judged.policy,
+      did: told.did,
+      decision,
+      rules: findings.map(({ rule }) => rule),
+      state: 'denied',
+    },
+    supersedes: [],
+    entries: encodeAll(now, [{ kind: 'request.denied', request: id, ...judged }]),
+    answer: () => ({ kind: 'denied', requestId: id, decision }),
+  }
+}
+
+function planProposal(
+  input: ClaimInput,
+  { now }: ClaimSnapshot,
+  { judged, requestId }: Verdict<unknown> & { kind: 'propose' },
+): Plan {
+  return {
+    request: {
+      ...allowedRequest(input, judged, { id: requestId, createdAt: now }),
+      state: 'approved',
+    },
+    supersedes: [],
+    entries: encodeAll(now, [{ kind: 'request.proposed', request: requestId, ...judged }]),
+    answer: () => ({ kind: 'proposed', requestId }),
+  }
+}
+
+function planClaim(
+  input: ClaimInput,
+  { now }: ClaimSnapshot,
+  { judged, authorized, reclaims, supersedes }: Verdict<unknown> & { kind: 'claim' },
+): Plan {
+  const { requestId: id } = authorized
   const lease = randomUUID()
   const replaced = supersedes.filter((rival) => rival.signature !== null).map((rival) => rival.id)
   const replaces = [...(reclaims?.replaces ?? []), ...replaced]
-  await supersede(tx, supersedes)
-  const held = {
-    ...requestColumns(requestId, input, reclaims?.createdAt ?? snapshot.now),
+  const { keyDid, decision } = judged
+  const entries: AuditEntry[] = [
+    ...supersedes.map(
+      (rival) => ({ kind: 'request.superseded', request: rival.id, by: id }) as const,
+    ),
+    { kind: 'request.proposed', request: id, ...judged },
+    { kind: 'signature.intended', request: id, lease, digest: input.digest, keyDid, replaces },
+  ]
+  return {
+    request: {
+      ...allowedRequest(input, judged, { id, createdAt: reclaims?.createdAt ?? now }),
+      state: 'signing',
+      replaces,
+      lease,
+      intendedAt: now,
+    },
+    supersedes: supersedes.map((rival) => ({ id: rival.id, state: rival.state })),
+    entries: encodeAll(now, entries),
+    answer: () => ({
+      kind: 'claimed',
+      limits: decision.kind === 'allow' ? decision.limits : [],
+      // Only made here, and `answer` is only called after the commit.
+      intent: Object.freeze({ authorized, lease }) as CommittedIntent,
+    }),
+  }
+}
+
+function allowedRequest(
+  input: ClaimInput,
+  judged: (Verdict<unknown> & { kind: 'claim' })['judged'],
+  row: { id: string; createdAt: Date },
+) {
+  const { decision } = judged
+  return {
+    ...requestOf(input, row),
     operationClass: judged.class,
     policy: judged.policy,
     did: judged.did,
-    decision: judged.decision,
-    rules: judged.decision.kind === 'allow' ? [...judged.decision.rules] : [],
-    state: 'signing' as const,
-    replaces,
-    lease,
-    leaseUntil: sql`clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})`,
-    intendedAt: snapshot.now,
+    decision,
+    rules: decision.kind === 'allow' ? decision.rules : [],
   }
-  await tx.insert(requests).values(held).onConflictDoUpdate({ target: requests.id, set: held })
-  const entries: AuditEntry[] = [
-    ...supersedes.map(
-      (rival) => ({ kind: 'request.superseded', request: rival.id, by: requestId }) as const,
-    ),
-    { kind: 'request.proposed', request: requestId, ...judged },
-    {
-      kind: 'signature.intended',
-      request: requestId,
-      lease,
-      digest: input.digest,
-      keyDid: input.subject.key.did,
-      replaces,
-    },
-  ]
-  await append(tx, snapshot.now, entries)
-  const limits = judged.decision.kind === 'allow' ? judged.decision.limits : []
-  return { kind: 'claimed', authorized, lease, limits } as const
 }
 
-async function supersede(tx: Transaction, rivals: readonly StoredRequest[]): Promise<void> {
-  if (rivals.length === 0) return
-  await tx
-    .update(requests)
-    .set({ state: 'superseded', lease: null, leaseUntil: null })
-    .where(
-      inArray(
-        requests.id,
-        rivals.map((rival) => rival.id),
-      ),
-    )
-}
-
-function requestColumns(id: string, { subject, bytes, digest }: ClaimInput, createdAt: Date) {
+function requestOf({ subject, bytes, digest }: ClaimInput, row: { id: string; createdAt: Date }) {
   return {
-    id,
+    ...row,
     caller: subject.caller,
     keyId: subject.key.id,
     digest,
     unsigned: bytes,
     prev: subject.operation.prev,
     replaces: [],
-    createdAt,
+    lease: null,
+    intendedAt: null,
+  }
+}
+
+function encodeAll(at: Date, entries: readonly AuditEntry[]): EncodedEntry[] {
+  return entries.map((entry) => encodeEntry(entry, at))
+}
+
+function settle<T>(work: () => T): PromiseSettledResult<T> {
+  try {
+    return { status: 'fulfilled', value: work() }
+  } catch (reason) {
+    return { status: 'rejected', reason }
   }
 }

@@ -5,7 +5,7 @@ import type { PoolConfig } from 'pg'
 import { StoreBusyError } from '../custody/ports.ts'
 import * as schema from './schema.ts'
 
-export type Database = NodePgDatabase<typeof schema>
+export type Database = NodePgDatabase<typeof schema> & { readonly $client: Pool }
 /** A transaction. Writing an audit entry requires one, so none can be written apart from its deed. */
 export type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0]
 

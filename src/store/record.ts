@@ -1,83 +1,109 @@
-import { and, eq, gt, sql } from 'drizzle-orm'
-import type { StoredRequest } from '../custody/ports.ts'
-import { cidOf, encodeSignedOperation } from '../plc/encode.ts'
+import { and, eq, sql } from 'drizzle-orm'
+import type { Pool } from 'pg'
+import { encodeEntry } from '../audit/entry.ts'
+import type { RequestStore } from '../custody/ports.ts'
+import { cidOfEncoded, encodeSignedOperation } from '../plc/encode.ts'
 import type { SignedOperation } from '../plc/operation.ts'
 import type { CommittedIntent, VerifiedSignature } from '../signer/signer.ts'
-import type { Database, Transaction } from './database.ts'
+import { createBatcher } from './batch.ts'
+import type { Database } from './database.ts'
 import { append } from './outbox.ts'
-import { identities, operations, requests } from './schema.ts'
-import { storedRequest } from './stored-request.ts'
+import { requests } from './schema.ts'
+import { requestColumns, toStoredRequest } from './stored-request.ts'
+import type { RequestRow } from './stored-request.ts'
 
-/**
- * Commits a signature, before anybody sees it. Only the holder of a lease that lives can: what was
- * true at the claim, such as the directory's head, is not believed for longer. A call that was
- * suspended and wakes up later finds no row, taken over or not, and its signature is forgotten.
- */
-export async function record(
-  db: Database,
-  { intent, compact }: VerifiedSignature,
-  { did, operation }: { did: string; operation: SignedOperation },
-): Promise<StoredRequest | null> {
-  const cid = cidOf(operation)
-  return await db.transaction(async (tx) => {
-    const [row] = await tx
-      .update(requests)
-      .set({
-        state: 'returned',
-        lease: null,
-        leaseUntil: null,
-        signature: compact,
-        did,
-        cid,
-        producedAt: sql`clock_timestamp()`,
-      })
-      .where(and(heldBy(intent), gt(requests.leaseUntil, sql`clock_timestamp()`)))
-      .returning()
-    if (row === undefined || row.producedAt === null) return null
-    await keepOperation(tx, { row, did, cid, operation, at: row.producedAt })
-    await append(tx, row.producedAt, [
-      {
-        kind: 'signature.produced',
-        request: row.id,
-        lease: intent.lease,
-        did,
-        cid,
-        signature: compact,
-      },
-    ])
-    return storedRequest(row)
-  })
+type Outcome = {
+  readonly signature: VerifiedSignature
+  readonly did: string
+  readonly operation: SignedOperation
 }
 
-/** Our own genesis is in care at once: its first handle change may come before the directory shows it. */
-async function keepOperation(
-  tx: Transaction,
-  kept: {
-    row: typeof requests.$inferSelect
-    did: string
-    cid: string
-    operation: SignedOperation
-    at: Date
-  },
-): Promise<void> {
-  const { row, did, cid, operation, at } = kept
-  if (row.prev === null) {
-    await tx
-      .insert(identities)
-      .values({ did, caller: row.caller, createdAt: at })
-      .onConflictDoNothing()
+/**
+ * Only the lease's holder records, and only while it holds: a call that was suspended and woke up
+ * later finds no row, and its signature is forgotten. Our own genesis is in care at once: its first
+ * handle change may come before the directory shows it.
+ */
+const recordStatement = {
+  name: 'holdfast_record',
+  text: `
+    with input as (
+      select * from unnest($2::uuid[], $3::uuid[], $4::bytea[], $5::text[], $6::text[], $7::bytea[], $8::bytea[])
+        as input (id, lease, signature, did, cid, operation, entry)
+    ), recorded as (
+      update requests
+      set state = 'returned', lease = null, lease_until = null, signature = input.signature,
+        did = input.did, cid = input.cid, produced_at = $1
+      from input
+      where requests.id = input.id and requests.lease = input.lease and requests.state = 'signing'
+        and requests.lease_until > clock_timestamp()
+      returning requests.*
+    ), kept as (
+      insert into operations (cid, did, bytes, request_id, nullified, recorded_at)
+      select input.cid, input.did, input.operation, input.id, false, $1
+      from input join recorded on recorded.id = input.id
+      on conflict do nothing
+    ), born as (
+      insert into identities (did, caller, created_at)
+      select did, caller, $1 from recorded where prev is null
+      on conflict do nothing
+    ), entered as (
+      insert into audit_outbox (kind, subject, body)
+      select 'signature.produced', input.id::text, input.entry
+      from input join recorded on recorded.id = input.id
+    )
+    select ${requestColumns} from recorded`,
+}
+
+/** Commits signatures, before anybody sees them; all that came while the last commit was under way. */
+export function createRecord(pool: Pool): RequestStore['record'] {
+  const record = createBatcher({
+    run: async (outcomes: readonly Outcome[]) => await recordAll(pool, outcomes),
+  })
+  return async (signature, { did, operation }) => await record({ signature, did, operation })
+}
+
+async function recordAll(pool: Pool, outcomes: readonly Outcome[]) {
+  const { rows: clock } = await pool.query<{ now: Date }>('select clock_timestamp() as now')
+  const now = clock[0]?.now
+  if (now === undefined) throw new TypeError('the clock has a row')
+  const inputs = outcomes.map((outcome) => toInput(outcome, now))
+  const column = <K extends keyof (typeof inputs)[number]>(name: K) =>
+    inputs.map((input) => input[name])
+  const { rows } = await pool.query<RequestRow>({
+    ...recordStatement,
+    values: [
+      now,
+      column('id'),
+      column('lease'),
+      column('signature'),
+      column('did'),
+      column('cid'),
+      column('operation'),
+      column('entry'),
+    ],
+  })
+  const recorded = new Map(rows.map((row) => [row.id, toStoredRequest(row)]))
+  return inputs.map(({ id }) => ({ status: 'fulfilled', value: recorded.get(id) ?? null }) as const)
+}
+
+function toInput({ signature, did, operation }: Outcome, now: Date) {
+  const { intent, compact } = signature
+  const { requestId: id } = intent.authorized
+  const encoded = encodeSignedOperation(operation)
+  const cid = cidOfEncoded(encoded)
+  const entry = encodeEntry(
+    { kind: 'signature.produced', request: id, lease: intent.lease, did, cid, signature: compact },
+    now,
+  )
+  return {
+    id,
+    lease: intent.lease,
+    signature: compact,
+    did,
+    cid,
+    operation: encoded,
+    entry: entry.body,
   }
-  await tx
-    .insert(operations)
-    .values({
-      cid,
-      did,
-      bytes: encodeSignedOperation(operation),
-      requestId: row.id,
-      nullified: false,
-      recordedAt: at,
-    })
-    .onConflictDoNothing()
 }
 
 /** Lets a claim go whose key was certainly not used, or gave nothing that may be released. */
@@ -86,17 +112,15 @@ export async function fail(db: Database, intent: CommittedIntent, reason: string
     const [row] = await tx
       .update(requests)
       .set({ state: 'failed', lease: null, leaseUntil: null })
-      .where(heldBy(intent))
+      .where(
+        and(
+          eq(requests.id, intent.authorized.requestId),
+          eq(requests.lease, intent.lease),
+          eq(requests.state, 'signing'),
+        ),
+      )
       .returning({ id: requests.id, at: sql<Date>`clock_timestamp()`.mapWith(requests.createdAt) })
     if (row === undefined) return
     await append(tx, row.at, [{ kind: 'request.failed', request: row.id, reason }])
   })
-}
-
-function heldBy({ authorized, lease }: CommittedIntent) {
-  return and(
-    eq(requests.id, authorized.requestId),
-    eq(requests.lease, lease),
-    eq(requests.state, 'signing'),
-  )
 }

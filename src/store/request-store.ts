@@ -1,15 +1,19 @@
 import type { RequestStore } from '../custody/ports.ts'
-import { claim } from './claim.ts'
+import { createClaim } from './claim.ts'
 import { orBusy } from './database.ts'
 import type { Database } from './database.ts'
-import { enroll, findOperation } from './operations.ts'
-import { fail, record } from './record.ts'
+import { createFindOperation } from './find-operations.ts'
+import { enroll } from './operations.ts'
+import { createRecord, fail } from './record.ts'
 
 export function createRequestStore(db: Database): RequestStore {
+  const findOperation = createFindOperation(db)
+  const claim = createClaim(db.$client)
+  const record = createRecord(db.$client)
   return {
-    findOperation: async (cid) => await orBusy(() => findOperation(db, cid)),
-    claim: async (input, judge) => await orBusy(() => claim(db, input, judge)),
-    record: async (signature, signed) => await orBusy(() => record(db, signature, signed)),
+    findOperation: async (cid) => await orBusy(() => findOperation(cid)),
+    claim: async (input, judge) => await orBusy(() => claim(input, judge)),
+    record: async (signature, signed) => await orBusy(() => record(signature, signed)),
     fail: async (intent, reason) => await orBusy(() => fail(db, intent, reason)),
     enroll: enroll(db),
   }

@@ -1,0 +1,90 @@
+import { z } from 'zod'
+import { requestStates, submissionOutcomes } from '../custody/request.ts'
+import { operationClasses } from '../policy/policy-set.ts'
+import { signedOperation, unsignedOperation } from './operation.ts'
+
+/** Only what has this form is ever looked up. */
+export const requestId = z
+  .stringFormat('request id', /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+  .describe('UUID in lower case')
+
+const time = z.iso.datetime({ precision: 3 })
+
+export const submission = z
+  .strictObject({
+    outcome: z
+      .enum(submissionOutcomes)
+      .describe('the last answer; whether the operation holds is said by `state` alone'),
+    status: z.int().nullable().describe('HTTP status of a refusal'),
+    message: z.string().nullable().describe("the directory's words, escaped"),
+    sentAt: time,
+    confirmedAt: time.nullable().describe("when the directory's log showed the operation"),
+  })
+  .meta({ id: 'Submission' })
+
+/** A request as `/v1` shows it. Field order is the order in the JSON. */
+export const requestView = z
+  .strictObject({
+    id: requestId,
+    caller: z.string(),
+    key: z.string().describe('id of the key'),
+    state: z.enum(requestStates),
+    digest: z.string().describe('SHA-256 of the signing bytes, hex'),
+    class: z.enum(operationClasses),
+    did: z.string().nullable().describe('null for a genesis that is not signed yet'),
+    prev: z.string().nullable(),
+    rules: z.array(z.string()).describe('rules and invariants that decided'),
+    decision: z.string().describe('why, for people'),
+    rendering: z.string().describe('what the operation changes, for people'),
+    operation: unsignedOperation.describe('what was asked for'),
+    signedOperation: signedOperation
+      .nullable()
+      .describe('null until it is signed, and once its signature was replaced'),
+    signature: z.string().nullable().describe('`sig` of the signed operation'),
+    cid: z.string().nullable().describe('CID of the signed operation'),
+    replaces: z.array(requestId).describe('requests whose signature this one replaces'),
+    submission: submission.nullable().describe('null when the caller submits by itself'),
+    createdAt: time,
+    intendedAt: time.nullable(),
+    producedAt: time.nullable(),
+  })
+  .meta({ id: 'Request' })
+
+export const requestList = z
+  .strictObject({
+    requests: z.array(requestView),
+    cursor: requestId.nullable().describe('null on the last page'),
+  })
+  .meta({ id: 'RequestList' })
+
+export type SubmissionView = z.infer<typeof submission>
+export type RequestView = z.infer<typeof requestView>
+export type RequestList = z.infer<typeof requestList>
+
+/** An unsigned operation has at most 3,908 bytes. */
+const MAX_UNSIGNED_BASE64 = 5212
+
+/** Either form names the same bytes: JSON is brought into the one canonical encoding. */
+export const proposal = z
+  .union([
+    z.strictObject({ key: z.string().min(1).max(2048), operation: unsignedOperation }),
+    z.strictObject({
+      key: z.string().min(1).max(2048),
+      unsigned: z.base64().min(4).max(MAX_UNSIGNED_BASE64).describe('canonical DAG-CBOR, base64'),
+    }),
+  ])
+  .meta({ id: 'Proposal' })
+
+export type Proposal = z.infer<typeof proposal>
+
+export const MAX_PAGE = 100
+
+export const listQuery = z.strictObject({
+  state: z.enum(requestStates).optional(),
+  cursor: requestId.optional().describe('`cursor` of the page before'),
+  limit: z
+    .stringFormat('number', /^[1-9][0-9]{0,2}$/)
+    .refine((limit) => Number(limit) <= MAX_PAGE)
+    .optional()
+    .describe(`1 to ${MAX_PAGE}, default 50`),
+})

@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto'
+import { DirectoryError } from '../directory/directory.ts'
+import type { PlcDirectory } from '../directory/directory.ts'
+import { decodeUnsignedOperation, requestDigest } from '../plc/encode.ts'
+import type { SigningBytes } from '../plc/encode.ts'
+import { PlcError } from '../plc/error.ts'
+import type { UnsignedOperation } from '../plc/operation.ts'
+import type { EcdsaVerify } from '../plc/signature.ts'
+import { limitedRules } from '../policy/evaluate.ts'
+import type { Decision } from '../policy/evaluate.ts'
+import type { KeyConfig, PolicySet } from '../policy/policy-set.ts'
+import type { Signer } from '../signer/signer.ts'
+import type { CustodyEvent } from './events.ts'
+import { judge } from './judge.ts'
+import type { Question, Stop } from './judge.ts'
+import { StoreBusyError } from './ports.ts'
+import type { ClaimOutcome, Observation, RequestStore, StoredRequest } from './ports.ts'
+import { readVerifiedLog } from './read-log.ts'
+
+export type CustodyDeps = {
+  readonly store: RequestStore
+  readonly directory: PlcDirectory
+  readonly verify: EcdsaVerify
+  readonly policies: PolicySet
+  readonly signers: ReadonlyMap<string, Signer>
+  readonly report: (event: CustodyEvent) => void
+}
+
+export type Ask = {
+  readonly caller: string
+  /** A key that the caller may use; the door has looked it up. */
+  readonly key: KeyConfig
+  /** The message as it came: it must be one canonical unsigned PLC operation. */
+  readonly message: Uint8Array
+}
+
+export type Malformed = { readonly kind: 'malformed'; readonly message: string }
+export type Denied = {
+  readonly kind: 'denied'
+  readonly requestId: string
+  readonly rule: string
+  readonly message: string
+}
+/** Not now: the same bytes may be asked for again at once. */
+export type Busy = {
+  readonly kind: 'busy'
+  readonly requestId: string | null
+  readonly message: string
+}
+
+/** What became of a question, as far as it goes without a key. */
+export type Answer =
+  | Malformed
+  | Denied
+  | Busy
+  | { readonly kind: 'recorded'; readonly request: StoredRequest }
+  | { readonly kind: 'proposed'; readonly requestId: string }
+  | (ClaimOutcome<never> & { readonly kind: 'claimed'; readonly question: Question })
+
+/**
+ * Judges a message and writes what comes of it: a denial, a proposal, or a claim on the key. Reads
+ * the directory in between where the judge asks for the head.
+ * @throws only on our own failure; the same bytes may then be asked for again
+ */
+export async function ask(
+  deps: CustodyDeps,
+  input: Ask,
+  purpose: Question['purpose'],
+): Promise<Answer> {
+  const decoded = decode(input.message)
+  if ('malformed' in decoded) return { kind: 'malformed', message: decoded.malformed }
+  return await orBusy(
+    async () => await put(deps, await questionOf(deps, { ...input, ...decoded, purpose })),
+  )
+}
+
+/** A store that is overloaded or away is not our failure: the caller asks again. */
+export async function orBusy<T>(work: () => Promise<T>): Promise<T | Busy> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof StoreBusyError)) throw error
+    return busy(null, 'the database cannot serve this now; ask again')
+  }
+}
+
+function decode(message: Uint8Array) {
+  try {
+    return decodeUnsignedOperation(message)
+  } catch (error) {
+    if (error instanceof PlcError) return { malformed: error.message }
+    throw error
+  }
+}
+
+async function questionOf(
+  deps: CustodyDeps,
+  input: {
+    caller: string
+    key: KeyConfig
+    operation: UnsignedOperation
+    bytes: SigningBytes
+    purpose: Question['purpose']
+  },
+): Promise<Question> {
+  const { caller, key, operation, bytes, purpose } = input
+  const previous = operation.prev === null ? null : await deps.store.findOperation(operation.prev)
+  return {
+    subject: { caller, key, operation, previous },
+    bytes,
+    digest: requestDigest(bytes),
+    policies: deps.policies,
+    purpose,
+    observed: null,
+    requestId: randomUUID(),
+  }
+}
+
+async function put(deps: CustodyDeps, question: Question): Promise<Answer> {
+  const outcome = await deps.store.claim(
+    { ...question, limited: limitedRules(question.subject, deps.policies) },
+    (snapshot) => judge(question, snapshot),
+  )
+  switch (outcome.kind) {
+    case 'denied':
+      return denied(outcome.requestId, outcome.decision)
+    case 'proposed':
+      return outcome
+    case 'claimed':
+      return { ...outcome, question }
+    case 'stopped':
+      return await answerStop(deps, question, outcome.value)
+  }
+}
+
+async function answerStop(deps: CustodyDeps, question: Question, stop: Stop): Promise<Answer> {
+  switch (stop.kind) {
+    case 'recorded':
+      return stop
+    case 'proposed':
+      return { kind: 'proposed', requestId: stop.request.id }
+    case 'denied':
+      return denied(stop.request.id, stop.request.decision)
+    case 'busy':
+      return busy(stop.request.id, 'these bytes are being signed by another call')
+    case 'read-directory': {
+      // One read a call: a rival that appears meanwhile is too young for a second one to help.
+      if (question.observed !== null) return busy(null, 'the identity is changing; ask again')
+      const observed = await observe(deps, stop)
+      if (observed !== null) return await put(deps, { ...question, observed })
+      return busy(null, 'the PLC directory cannot be read now, and this operation needs its head')
+    }
+  }
+}
+
+async function observe(
+  deps: CustodyDeps,
+  { did, begunAt }: Stop & { kind: 'read-directory' },
+): Promise<Observation | null> {
+  try {
+    const log = await readVerifiedLog(did, deps)
+    return { head: log.head.cid, begunAt }
+  } catch (error) {
+    if (!(error instanceof DirectoryError)) throw error
+    deps.report({ kind: 'directory-unreadable', did, error })
+    return null
+  }
+}
+
+function denied(requestId: string, decision: Decision): Denied {
+  if (decision.kind !== 'deny') throw new TypeError(`request ${requestId} was not denied`)
+  const [{ rule, message }] = decision.findings
+  return { kind: 'denied', requestId, rule, message }
+}
+
+export function busy(requestId: string | null, message: string): Busy {
+  return { kind: 'busy', requestId, message }
+}

@@ -1,0 +1,148 @@
+import type { PoolClient } from 'pg'
+import type { ClaimInput, ClaimSnapshot, StoredRequest } from '../custody/ports.ts'
+import type { Rule } from '../policy/policy-set.ts'
+import { requestColumns, toStoredRequest } from './stored-request.ts'
+import type { RequestRow } from './stored-request.ts'
+
+/** Far more than can count: all but the newest few have ended. */
+const SAME_LIMIT = 16
+
+/**
+ * For each input its counts, and the requests that matter: those for the same bytes, and those that
+ * hold its `prev` or have had a signature on it replaced. A claim that lives counts like the operation
+ * that it is about to be. Replaced ones come first in the list of the
+ * same bytes, so that no number of later denials pushes one out of it. The clock is read after the
+ * locks are held: a claim that waited is judged by the time it got on.
+ */
+const snapshotStatement = {
+  name: 'holdfast_claim_snapshot',
+  text: `
+    with clock as materialized (select clock_timestamp() as now)
+    select input.index, clock.now, counts.hour, counts.day, counts.week, found.*
+    from unnest($1::int[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[])
+      as input (index, digest, caller, key_id, did, prev)
+    cross join clock
+    cross join lateral (
+      select
+        (count(*) filter (where at > clock.now - interval '1 hour'))::int as hour,
+        (count(*) filter (where at > clock.now - interval '1 day'))::int as day,
+        count(*)::int as week
+      from (
+        select recorded_at from operations
+        where operations.did = input.did and not nullified
+          and recorded_at > clock.now - interval '7 days'
+        union all
+        select clock.now from requests
+        where requests.did = input.did and state = 'signing' and digest <> input.digest
+          and lease_until > clock.now
+      ) counted (at)
+    ) counts
+    left join lateral (
+      (
+        select ${requestColumns} from requests
+        where digest = input.digest and caller = input.caller and key_id = input.key_id
+        order by (state = 'superseded' and signature is not null) desc, created_at desc
+        limit ${SAME_LIMIT}
+      )
+      union all
+      (
+        select ${requestColumns} from requests
+        where digest = input.digest and prev is null
+          and (caller <> input.caller or key_id <> input.key_id)
+          and (state in ('signing', 'returned', 'submitted')
+            or (state = 'superseded' and signature is not null))
+      )
+      union all
+      (
+        select ${requestColumns} from requests
+        where did = input.did and prev = input.prev
+          and (digest <> input.digest or caller <> input.caller or key_id <> input.key_id)
+          and (state in ('signing', 'returned', 'submitted')
+            or (state = 'superseded' and signature is not null))
+      )
+    ) found on true`,
+}
+
+type SnapshotRow = Partial<RequestRow> & {
+  index: number
+  now: Date
+  hour: number
+  day: number
+  week: number
+}
+
+/** One snapshot for each input, in their order. */
+export async function readSnapshots(
+  client: PoolClient,
+  inputs: readonly ClaimInput[],
+): Promise<ClaimSnapshot[]> {
+  const { rows } = await client.query<SnapshotRow>({
+    ...snapshotStatement,
+    values: [
+      inputs.map((_, index) => index),
+      inputs.map(({ digest }) => digest),
+      inputs.map(({ subject }) => subject.caller),
+      inputs.map(({ subject }) => subject.key.id),
+      inputs.map(({ subject }) => subject.previous?.did ?? null),
+      inputs.map(({ subject }) => subject.operation.prev),
+    ],
+  })
+  const byInput = Map.groupBy(rows, (row) => row.index)
+  const snapshots: ClaimSnapshot[] = []
+  for (const [index, input] of inputs.entries()) {
+    const ruleCounts = await countRules(client, input)
+    snapshots.push({ ...toSnapshot(input, byInput.get(index) ?? []), ruleCounts })
+  }
+  return snapshots
+}
+
+function toSnapshot(
+  input: ClaimInput,
+  rows: readonly SnapshotRow[],
+): Omit<ClaimSnapshot, 'ruleCounts'> {
+  const [first] = rows
+  if (first === undefined) throw new TypeError('a snapshot has a row for every input')
+  const { now, hour, day, week } = first
+  const found = rows.flatMap((row) => (isRequestRow(row) ? [toStoredRequest(row)] : []))
+  const isSame = (request: StoredRequest) =>
+    request.caller === input.subject.caller &&
+    request.keyId === input.subject.key.id &&
+    Buffer.from(request.digest).equals(input.digest)
+  const newestFirst = (a: StoredRequest, b: StoredRequest) =>
+    b.createdAt.getTime() - a.createdAt.getTime()
+  return {
+    now,
+    operationCounts: { hour, day, week },
+    same: found.filter(isSame).sort(newestFirst),
+    rivals: found.filter((request) => !isSame(request)),
+  }
+}
+
+function isRequestRow(row: SnapshotRow): row is SnapshotRow & RequestRow {
+  return typeof row.id === 'string'
+}
+
+const countStatement = {
+  name: 'holdfast_claim_count_rule',
+  // A claim that is taken over is counted as the one operation that it is: its own bytes are left out.
+  text: `
+    select count(*)::int as count from requests
+    where operation_class = any($1::text[]) and $2 = any(rules) and digest <> $3
+      and state not in ('failed', 'cancelled')
+      and intended_at > clock_timestamp() - make_interval(secs => $4)`,
+}
+
+async function countRules(client: PoolClient, input: ClaimInput): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {}
+  for (const rule of input.limited) counts[rule.id] = await countRule(client, input, rule)
+  return counts
+}
+
+async function countRule(client: PoolClient, { digest }: ClaimInput, rule: Rule): Promise<number> {
+  const seconds = rule.limits.global?.seconds ?? 0
+  const { rows } = await client.query<{ count: number }>({
+    ...countStatement,
+    values: [[...rule.match.op], rule.id, digest, seconds],
+  })
+  return rows[0]?.count ?? 0
+}
