@@ -8,6 +8,9 @@ export const MAX_ENTRY_BYTES = 60_000
 
 type RequestId = { readonly request: string }
 
+/** What was sent to the directory, or seen in its log. */
+type Submitted = RequestId & { readonly did: string; readonly cid: string }
+
 /** All that is needed to judge a request again from the log alone. */
 export type JudgedRequest = RequestId & {
   readonly caller: string
@@ -35,7 +38,10 @@ export type JudgedRequest = RequestId & {
 export type AuditEntry =
   | ({ readonly kind: 'request.proposed' } & JudgedRequest)
   | ({ readonly kind: 'request.denied' } & JudgedRequest)
+  | ({ readonly kind: 'request.cancelled' } & RequestId)
   | ({ readonly kind: 'request.superseded'; readonly by: string } & RequestId)
+  /** Its `prev` is no longer the head: the directory's log has gone on with another operation. */
+  | ({ readonly kind: 'request.superseded'; readonly head: string } & RequestId)
   | ({ readonly kind: 'request.failed'; readonly reason: string } & RequestId)
   | ({
       readonly kind: 'signature.intended'
@@ -51,6 +57,14 @@ export type AuditEntry =
       readonly cid: string
       readonly signature: Uint8Array
     } & RequestId)
+  | ({ readonly kind: 'submission.accepted' } & Submitted)
+  | ({
+      readonly kind: 'submission.refused'
+      readonly status: number
+      readonly message: string
+    } & Submitted)
+  | ({ readonly kind: 'submission.unknown'; readonly message: string } & Submitted)
+  | ({ readonly kind: 'operation.confirmed' } & Submitted)
   | {
       readonly kind: 'did.enrolled'
       readonly did: string
@@ -92,10 +106,15 @@ function subjectOf(entry: AuditEntry): string {
   switch (entry.kind) {
     case 'request.proposed':
     case 'request.denied':
+    case 'request.cancelled':
     case 'request.superseded':
     case 'request.failed':
     case 'signature.intended':
     case 'signature.produced':
+    case 'submission.accepted':
+    case 'submission.refused':
+    case 'submission.unknown':
+    case 'operation.confirmed':
       return entry.request
     case 'did.enrolled':
       return entry.did

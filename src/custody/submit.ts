@@ -56,10 +56,10 @@ export type SubmitResult =
   /** Its state says what holds: `confirmed`, `submitted`, or `returned` after a refusal or no answer. */
   | { readonly kind: 'sent' }
   | { readonly kind: 'not-found' }
-  /** It has no signature in force. */
-  | { readonly kind: 'conflict'; readonly state: RequestState }
-  /** The head is another one: it can never be accepted. `head` is in the message. */
-  | { readonly kind: 'stale'; readonly message: string }
+  /** It has no signature in force, or the operation that its `prev` names has to go first. */
+  | { readonly kind: 'conflict'; readonly state: RequestState; readonly message: string }
+  /** The head is another one: it can never be accepted. */
+  | { readonly kind: 'stale'; readonly head: string }
   /** Nothing was sent; ask again. */
   | { readonly kind: 'busy'; readonly message: string }
 
@@ -89,7 +89,7 @@ async function submitOnce(
   if (found === null) return { kind: 'not-found' }
   const { state, recorded } = found
   if (state === 'confirmed') return { kind: 'sent' }
-  if (recorded === null) return { kind: 'conflict', state }
+  if (recorded === null) return { kind: 'conflict', state, message: 'it has no signature in force' }
   const before = await look(deps, recorded)
   switch (before.kind) {
     case 'active':
@@ -97,9 +97,11 @@ async function submitOnce(
       return { kind: 'sent' }
     case 'lost':
       await deps.submissions.retire(recorded, before.head)
-      return { kind: 'stale', message: `the head is ${before.head}` }
-    case 'behind':
-      return { kind: 'stale', message: 'the directory does not know the operation that prev names' }
+      return { kind: 'stale', head: before.head }
+    case 'behind': {
+      const message = 'the directory does not show the operation that prev names; submit that first'
+      return { kind: 'conflict', state, message }
+    }
     case 'unread':
       return busy('the PLC directory cannot be read now, and nothing is submitted without its head')
     case 'next':

@@ -3,7 +3,12 @@ import type { Proof } from '../plc/proof.ts'
 
 /** A signed operation that is on record here with its signature: nothing else is ever submitted. */
 export type RecordedOperation = Proof<
-  { readonly did: string; readonly cid: string; readonly operation: SignedOperation },
+  {
+    readonly requestId: string
+    readonly did: string
+    readonly cid: string
+    readonly operation: SignedOperation
+  },
   'RecordedOperation'
 >
 

@@ -40,10 +40,13 @@ function judgedOf(given: EvaluateInput): JudgedRequest {
 const judged = judgedOf(inputOf({ subject: update(elsewhere) }))
 const serial = { caller: 'pds', accessKeyId: 'HFAKAAAA', serial: 1 }
 
+const submitted = { request: REQUEST, did: DID, cid: OTHER_CID }
+
 /** One of each kind, and what it is about. */
 const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind }, string] } = {
   'request.proposed': [{ kind: 'request.proposed', ...judged }, REQUEST],
   'request.denied': [{ kind: 'request.denied', ...judged }, REQUEST],
+  'request.cancelled': [{ kind: 'request.cancelled', request: REQUEST }, REQUEST],
   'request.superseded': [{ kind: 'request.superseded', request: REQUEST, by: 'other' }, REQUEST],
   'request.failed': [{ kind: 'request.failed', request: REQUEST, reason: 'timeout' }, REQUEST],
   'signature.intended': [
@@ -68,6 +71,16 @@ const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind }, str
     },
     REQUEST,
   ],
+  'submission.accepted': [{ kind: 'submission.accepted', ...submitted }, REQUEST],
+  'submission.refused': [
+    { kind: 'submission.refused', ...submitted, status: 400, message: 'Invalid signature on op' },
+    REQUEST,
+  ],
+  'submission.unknown': [
+    { kind: 'submission.unknown', ...submitted, message: 'no answer' },
+    REQUEST,
+  ],
+  'operation.confirmed': [{ kind: 'operation.confirmed', ...submitted }, REQUEST],
   'did.enrolled': [{ kind: 'did.enrolled', did: DID, caller: 'pds', head: OTHER_CID }, DID],
   'caller.added': [{ kind: 'caller.added', ...serial }, 'HFAKAAAA'],
   'caller.revoked': [{ kind: 'caller.revoked', ...serial }, 'HFAKAAAA'],

@@ -26,21 +26,24 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/audit': ['type src/policy', '@ipld/dag-cbor'],
   'src/custody': list(`
     src/plc, src/policy, src/approval, type src/audit, node:crypto,
-    src/signer/signer.ts, src/signer/release.ts, src/directory/directory.ts`),
+    src/signer/signer.ts, src/signer/release.ts, src/directory/directory.ts,
+    type src/directory/submit.ts`),
   'src/ecdsa': ['src/plc', 'node:crypto'],
   'src/ecdsa/atproto.ts': ['src/plc', '@atproto/crypto'],
   'src/ecdsa/native.ts': ['src/plc', 'src/ecdsa', 'node:crypto', 'node:module', 'secp256k1'],
-  'src/directory': [],
+  'src/directory': ['type src/plc'],
   'src/sealing': ['node:crypto'],
   'src/files': ['node:crypto', 'node:fs/promises', 'node:path'],
   'src/signer': list(`
     src/plc, type src/policy, type src/approval, src/ecdsa, src/files, src/sealing,
     @atproto/crypto, zod, node:fs/promises, node:path`),
   'src/store': list(`
-    src/custody/ports.ts, src/custody/request.ts, src/audit, src/plc, src/sealing,
+    src/custody/ports.ts, src/custody/request.ts, type src/custody, src/audit, src/plc, src/sealing,
+    type src/directory/submit.ts,
     type src/policy, type src/signer/signer.ts, drizzle-orm, pg, node:*`),
+  'src/api': ['src/custody/request.ts', 'src/policy/policy-set.ts', 'zod'],
   'src/http': list(`
-    src/custody, src/plc, type src/policy, src/ecdsa, hono, zod, node:crypto,
+    src/api, src/custody, src/plc, type src/policy, src/ecdsa, hono, zod, node:crypto,
     type node:stream`),
   'src/http/server.ts': list(`
     src/http, type hono, @hono/node-server, node:http, node:https, type node:net`),
@@ -107,7 +110,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
 }
 
 const globalOwners: Readonly<Record<string, readonly string[]>> = {
-  fetch: ['src/directory/plc-http.ts'],
+  fetch: ['src/directory', 'src/client'],
   process: [],
   // Commands and launchers hand the environment on; `config.ts` says what may stand in it.
   'process.env': ['scripts/online', launchers],
@@ -125,6 +128,7 @@ const producers: Readonly<Record<string, readonly string[]>> = {
   // The benchmark's floor uses a key of its own without a service; see `intentFor` there.
   CommittedIntent: ['src/store/claim.ts', 'scripts/bench/sign.ts'],
   VerifiedSignature: ['src/signer/release.ts'],
+  RecordedOperation: ['src/store/submission.ts'],
 }
 
 const MAX_LINES = 400
