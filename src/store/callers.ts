@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { and, asc, eq, max, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, max, sql } from 'drizzle-orm'
 import type { Sealer } from '../sealing/sealer.ts'
 import { SealError } from '../sealing/sealer.ts'
+import { createBatcher } from './batch.ts'
 import type { Database, Transaction } from './database.ts'
 import { StoreError } from './error.ts'
 import { append } from './outbox.ts'
@@ -87,21 +88,32 @@ async function nextSerial(tx: Transaction, caller: string): Promise<number> {
 }
 
 /**
- * Finds a credential by its access key id; null when there is none or it is revoked. An unknown id
- * costs an unsealing too, so that an answer's time does not tell which ids exist.
+ * Finds a credential by its access key id; null when there is none or it is revoked. Look-ups that
+ * come together are one query. An unknown id costs an unsealing too, so that an answer's time does
+ * not tell which ids exist.
  */
-export function createCredentialFinder(db: Database, sealer: Sealer) {
+export function createCredentialFinder(
+  db: Database,
+  sealer: Sealer,
+): (accessKeyId: string) => Promise<Credential | null> {
   const decoyContext = secretContext({ caller: '', accessKeyId: '', serial: 0 })
   const decoy = sealer.seal('caller-secret', decoyContext, randomBytes(40))
-  return async (accessKeyId: string): Promise<Credential | null> => {
-    const [row] = await db
-      .select()
-      .from(callerCredentials)
-      .where(and(eq(callerCredentials.accessKeyId, accessKeyId), sql`not ${isRevoked}`))
-    if (row !== undefined) return openCredential(sealer, row)
+  const findRow = createBatcher({ run: async (ids: readonly string[]) => await findRows(db, ids) })
+  return async (accessKeyId) => {
+    const row = await findRow(accessKeyId)
+    if (row !== null) return openCredential(sealer, row)
     sealer.open('caller-secret', decoyContext, decoy)
     return null
   }
+}
+
+async function findRows(db: Database, ids: readonly string[]) {
+  const rows = await db
+    .select()
+    .from(callerCredentials)
+    .where(and(inArray(callerCredentials.accessKeyId, [...new Set(ids)]), sql`not ${isRevoked}`))
+  const byId = new Map(rows.map((row) => [row.accessKeyId, row]))
+  return ids.map((id) => ({ status: 'fulfilled', value: byId.get(id) ?? null }) as const)
 }
 
 function openCredential(sealer: Sealer, row: Row): Credential {
