@@ -26,6 +26,23 @@ export function reportTo(log: Logger): (event: CustodyEvent) => void {
           { event: event.kind, did: event.did, err: event.error },
           'the PLC directory could not be read before signing',
         )
+      case 'identity-found':
+        return log.info(
+          { event: event.kind, did: event.did, caller: event.caller, listed: event.listed },
+          event.listed
+            ? 'an account that moved in was taken into care'
+            : 'an identity that its user changed was read again',
+        )
+      case 'accounts-unlisted':
+        return log.warn(
+          { event: event.kind, caller: event.caller, err: event.error },
+          `the PDS of caller ${event.caller} does not list its accounts`,
+        )
+      case 'search-budget-spent':
+        return log.warn(
+          { alarm: true, event: event.kind, caller: event.caller },
+          `caller ${event.caller} asks for more operations with an unknown prev than are looked for`,
+        )
     }
   }
 }

@@ -18,10 +18,7 @@ export type Standing = 'known' | 'in-care' | 'foreign'
 /** The durable side of taking into care. One transaction a call: all of it is committed, or nothing. */
 export type EnrolmentStore = {
   /** Logs of different DIDs. @throws StoreBusyError */
-  enrollAll(
-    logs: readonly VerifiedLog[],
-    caller: string,
-  ): Promise<ReadonlyMap<string, Enrolled>>
+  enrollAll(logs: readonly VerifiedLog[], caller: string): Promise<ReadonlyMap<string, Enrolled>>
   /** Those of these identities that are in somebody's care. @throws StoreBusyError */
   standing(
     caller: string,

@@ -10,3 +10,12 @@ export type CustodyEvent =
       readonly error: unknown
     }
   | { readonly kind: 'directory-unreadable'; readonly did: string; readonly error: unknown }
+  /** An account was found by itself: of the caller's, or listed by the caller's PDS. */
+  | {
+      readonly kind: 'identity-found'
+      readonly did: string
+      readonly caller: string
+      readonly listed: boolean
+    }
+  | { readonly kind: 'accounts-unlisted'; readonly caller: string; readonly error: unknown }
+  | { readonly kind: 'search-budget-spent'; readonly caller: string }

@@ -13,9 +13,17 @@ const READ_DEADLINE_MS = 8_000
  */
 export async function readVerifiedLog(
   did: string,
-  { directory, verify }: { directory: PlcDirectory; verify: EcdsaVerify },
+  {
+    directory,
+    verify,
+    signal,
+  }: { directory: PlcDirectory; verify: EcdsaVerify; signal?: AbortSignal },
 ): Promise<VerifiedLog> {
-  const log = await directory.getLog(did, AbortSignal.timeout(READ_DEADLINE_MS))
+  const deadline = AbortSignal.timeout(READ_DEADLINE_MS)
+  const log = await directory.getLog(
+    did,
+    signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+  )
   try {
     return await verifyLog(did, log, verify)
   } catch (cause) {

@@ -3,6 +3,7 @@ import * as dagCbor from '@ipld/dag-cbor'
 import { z } from 'zod'
 import { parseRotationKey } from '../plc/did-key.ts'
 import { PolicyError } from './error.ts'
+import { parsePdsAddress } from './pds-address.ts'
 import { changeKinds, operationClasses } from './policy-set.ts'
 import type { CallerConfig, DenyRule, KeyConfig, Limit, PolicySet, Rule } from './policy-set.ts'
 import { parseStrictYaml } from './yaml.ts'
@@ -35,13 +36,16 @@ const keysFile = z.strictObject({
       did: z.string(),
       uri: z.string().max(1024).optional(),
       development: z.boolean().optional(),
+      exposed: z.boolean().optional(),
     }),
   ),
 })
 
 const callersFile = z.strictObject({
   callers: z.literal('holdfast/callers/v1'),
-  list: z.array(z.strictObject({ name, keys: oneOrMore(name) })),
+  list: z.array(
+    z.strictObject({ name, keys: oneOrMore(name), pds: z.string().max(512).optional() }),
+  ),
 })
 
 const policyFile = z.strictObject({
@@ -95,7 +99,11 @@ function parseKeys(text: string): KeyConfig[] {
     if (entry.class === 'recovery' && entry.uri !== undefined) {
       throw malformed(`${where}: a recovery key has no uri here; its private half stays offline`)
     }
-    return { ...entry, uri: entry.uri ?? null, development: entry.development ?? false }
+    const { exposed = false, development = false, uri = null, ...key } = entry
+    if (entry.class === 'recovery' && exposed) {
+      throw malformed(`${where}: exposed is for online keys; replace a recovery key that was seen`)
+    }
+    return { ...key, uri, development, ...(exposed ? { exposed } : {}) }
   })
   refuseRepeats(
     file,
@@ -130,6 +138,15 @@ function parseCallers(text: string, keys: readonly KeyConfig[]): CallerConfig[] 
     'name',
     list.map((caller) => caller.name),
   )
+  const callers = list.map(({ pds, ...caller }): CallerConfig => {
+    const where = `${file}: caller ${caller.name}`
+    return pds === undefined ? caller : { ...caller, pds: pdsAddress(where, pds) }
+  })
+  refuseRepeats(
+    file,
+    'pds',
+    callers.flatMap(({ pds }) => pds ?? []),
+  )
   for (const caller of list) {
     refuseRepeats(file, `key of caller ${caller.name}`, caller.keys)
     for (const id of caller.keys) {
@@ -143,7 +160,16 @@ function parseCallers(text: string, keys: readonly KeyConfig[]): CallerConfig[] 
       }
     }
   }
-  return list
+  return callers
+}
+
+function pdsAddress(where: string, text: string): string {
+  try {
+    return parsePdsAddress(text)
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error
+    throw malformed(`${where}: ${error.message}`)
+  }
 }
 
 function parseRules(text: string, callers: readonly CallerConfig[]) {

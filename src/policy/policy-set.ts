@@ -13,10 +13,18 @@ export type KeyConfig = {
   readonly uri: string | null
   /** Made by the first `npm start`; refused in `env: prod`. */
   readonly development: boolean
+  /** Its private half has been outside of custody: every start says so until it is replaced. */
+  readonly exposed?: true
 }
 
-/** A program that may ask for signatures, and the ids of the keys it may ask them of. */
-export type CallerConfig = { readonly name: string; readonly keys: readonly string[] }
+/** A program that may ask for signatures. */
+export type CallerConfig = {
+  readonly name: string
+  /** The ids of the keys that it may ask them of. */
+  readonly keys: readonly string[]
+  /** The public address of the PDS that this caller is: an origin. Its accounts are found there. */
+  readonly pds?: string
+}
 
 export const operationClasses = [
   'genesis',
