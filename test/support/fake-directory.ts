@@ -35,7 +35,9 @@ export function createFakeDirectory(): FakeDirectory {
       const rows = fake
         .rowsOf(signed.did)
         .map((row) => (nullifies.includes(row.cid) ? { ...row, nullified: true } : row))
-      const createdAt = new Date(START + rows.length * MINUTE).toISOString()
+      const last = rows.at(-1)
+      const time = last === undefined ? START : Date.parse(last.createdAt) + MINUTE
+      const createdAt = new Date(time).toISOString()
       logs.set(signed.did, [...rows, { ...signed, nullified: false, createdAt }])
     },
     async getLog(did) {

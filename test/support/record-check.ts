@@ -85,11 +85,16 @@ function checkState(row: Row, about: readonly Entry[]): string[] {
         ...wrong(last !== 'signature.intended', `last entry is ${last}`),
       ]
     case 'returned':
+    case 'submitted':
+    case 'confirmed':
       return [
         ...unheld,
         ...wrong(row.signature === null || row.produced_at === null, 'has no signature'),
-        ...wrong(last !== 'signature.produced', `last entry is ${last}`),
+        ...wrong(!kinds.includes('signature.produced'), 'has no entry signature.produced'),
       ]
+    case 'approved':
+    case 'cancelled':
+      return [...unheld, ...unsigned]
     case 'failed':
       return [...unheld, ...unsigned, ...wrong(last !== 'request.failed', `last entry is ${last}`)]
     case 'superseded':
@@ -172,7 +177,7 @@ function checkReplaces({ rows }: Ledger, row: Row, about: readonly Entry[]): str
 }
 
 function checkOneLivePerPrev(rows: readonly Row[]): string[] {
-  const live = rows.filter((row) => row.state === 'signing' || row.state === 'returned')
+  const live = rows.filter((row) => ['signing', 'returned', 'submitted'].includes(row.state))
   const places = live.map((row) => (row.prev === null ? hex(row.digest) : `${row.did} ${row.prev}`))
   const twice = places.filter((place, index) => places.indexOf(place) !== index)
   return twice.map((place) => `two live requests on ${place}`)
