@@ -92,6 +92,7 @@ describe('section 1: operation types', () => {
     ` ${CID}`,
     `${CID}\n`,
     `${CID.slice(0, -1)}b`,
+    CID.replace('bafyreid', 'bafyreiz'),
     'zdpuAyvkgEDQm9TenwGkd5eNaosSxjgEYd8QatfPetgB1CdEZ',
     'QmbWqxBEKC3P8tqsKc98xmWNzrzDtRLMiMPL8wBuTGsMnR',
     '',
