@@ -60,7 +60,8 @@ async function signAndVerify(
   const signer = deps.signers.get(key.id)
   try {
     if (signer === undefined) throw new SignerError('key-unusable', `key ${key.id} has no signer`)
-    const raw = await signer.sign(intent, AbortSignal.timeout(KEY_DEADLINE_MS))
+    const deadline = AbortSignal.timeout(KEY_DEADLINE_MS)
+    const raw = await Promise.race([signer.sign(intent, deadline), expiry(deadline)])
     return await verifyForRelease(intent, raw, deps.verify)
   } catch (error) {
     deps.report({ kind: 'signing-failed', requestId, key: key.id, error })
@@ -69,6 +70,14 @@ async function signAndVerify(
     await deps.store.fail(intent, error instanceof SignerError ? error.code : 'unexpected')
     throw error
   }
+}
+
+/** A backend that does not listen to its signal must not hold the caller for ever. */
+function expiry(deadline: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const expire = () => reject(new SignerError('timeout', 'the key did not answer in time'))
+    deadline.addEventListener('abort', expire, { once: true })
+  })
 }
 
 function reportAlarms(deps: CustodyDeps, { intent, limits }: Claimed): void {
