@@ -1,5 +1,7 @@
+import { EcdsaError } from '../ecdsa/error.ts'
 import { normaliseS } from '../ecdsa/release.ts'
 import type { EcdsaVerify } from '../plc/signature.ts'
+import type { KeyConfig } from '../policy/policy-set.ts'
 import { SignerError } from './signer.ts'
 import type { CommittedIntent, RawSignature, VerifiedSignature } from './signer.ts'
 
@@ -14,13 +16,7 @@ export async function verifyForRelease(
   verify: EcdsaVerify,
 ): Promise<VerifiedSignature> {
   const { key, bytes } = intent.authorized
-  if (raw.length !== 64) {
-    throw new SignerError(
-      'signature-invalid',
-      `key ${key.id} returned ${raw.length} bytes instead of 64`,
-    )
-  }
-  const compact = normaliseS(key.curve, raw)
+  const compact = lowS(key, raw)
   if (!(await verify(key.did, bytes, compact))) {
     throw new SignerError(
       'signature-invalid',
@@ -28,4 +24,17 @@ export async function verifyForRelease(
     )
   }
   return Object.freeze({ intent, compact }) as VerifiedSignature
+}
+
+function lowS(key: KeyConfig, raw: RawSignature): Uint8Array {
+  try {
+    return normaliseS(key.curve, raw)
+  } catch (cause) {
+    if (!(cause instanceof EcdsaError)) throw cause
+    throw new SignerError(
+      'signature-invalid',
+      `key ${key.id} returned ${raw.length} bytes that are no signature: ${cause.message}`,
+      { cause },
+    )
+  }
 }
