@@ -6,13 +6,24 @@ import { enroll } from './custody/enroll.ts'
 import type { EnrollOutcome } from './custody/enroll.ts'
 import { createSignNow } from './custody/sign-now.ts'
 import type { CustodyDeps } from './custody/ask.ts'
+import { createFindIdentity } from './custody/find-identity.ts'
 import { createPropose } from './custody/propose.ts'
 import type { Propose } from './custody/propose.ts'
 import type { SignNow } from './custody/sign-now.ts'
+import { createSignRequest } from './custody/sign-request.ts'
+import type { SignRequest } from './custody/sign-request.ts'
+import type { Cancel } from './custody/cancel.ts'
+import { reconcile } from './custody/reconcile.ts'
+import type { Reconciled } from './custody/reconcile.ts'
+import { createSubmit } from './custody/submit.ts'
+import type { Submit, SubmitDeps } from './custody/submit.ts'
 import { keysDir, openSealer, prepareDataDir } from './data-dir.ts'
 import { openPolicies } from './development.ts'
 import type { PlcDirectory } from './directory/directory.ts'
+import { listAccountsOverHttp } from './directory/pds-http.ts'
 import { createPlcDirectory } from './directory/plc-http.ts'
+import { createPlcSubmit } from './directory/plc-submit.ts'
+import type { SubmitOperation } from './directory/submit.ts'
 import { openVerifier } from './ecdsa/native.ts'
 import { reportTo } from './events.ts'
 import type { Logger } from './logger.ts'
@@ -23,15 +34,20 @@ import type { Readiness } from './readiness.ts'
 import type { Sealer } from './sealing/sealer.ts'
 import { openSigner } from './signer/open.ts'
 import type { Signer } from './signer/signer.ts'
+import { createCancel } from './store/cancel.ts'
 import { openDatabase } from './store/connect.ts'
 import type { Database } from './store/database.ts'
+import { createAccountSearch } from './store/enrolment-search.ts'
 import { createRequestStore } from './store/request-store.ts'
+import { findKeptRequest } from './store/request-views.ts'
+import { createSubmissionStore } from './store/submission.ts'
 
 /** What tests may put in the place of a real part; nothing in the environment reaches it. */
 export type Overrides = {
   readonly poolFor?: (connection: pg.PoolConfig) => pg.Pool
   readonly wrapSigner?: (signer: Signer) => Signer
   readonly directory?: PlcDirectory
+  readonly submitOperation?: SubmitOperation
 }
 
 /** Everything that is built once, with what the doors and commands do with it. */
@@ -43,6 +59,11 @@ export type Context = {
   readonly db: Database
   readonly signNow: SignNow
   readonly propose: Propose
+  readonly signRequest: SignRequest
+  readonly submit: Submit
+  readonly cancel: Cancel
+  /** Looks for what was submitted and not seen in the directory's log since. */
+  readonly reconcile: () => Promise<Reconciled>
   readonly enroll: (did: string, caller: string) => Promise<EnrollOutcome>
   readonly readiness: () => Promise<Readiness>
   /** What every start and `readyz` say until somebody acts on it. */
@@ -72,13 +93,25 @@ export async function createContext(options: ContextOptions): Promise<Context> {
   const { verify, engine } = openVerifier()
   const database = await openDatabase({ ...secrets, ...overrides, dataDir: config.dataDir, log })
   const directory = overrides.directory ?? createPlcDirectory(config.plcUrl)
-  const custody: CustodyDeps = {
+  const reading = {
     store: createRequestStore(database.db),
     directory,
     verify,
     policies,
-    signers,
     report: reportTo(log),
+  }
+  const search = createAccountSearch(database.db)
+  const custody: CustodyDeps = {
+    ...reading,
+    signers,
+    findIdentity: createFindIdentity({ ...reading, search, listAccounts: listAccountsOverHttp }),
+  }
+  const signNow = createSignNow(custody)
+  const submission: SubmitDeps = {
+    submissions: createSubmissionStore(database.db),
+    directory,
+    submitOperation: overrides.submitOperation ?? createPlcSubmit(config.plcUrl),
+    verify,
   }
   log.info(
     {
@@ -100,8 +133,15 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     sealer,
     db: database.db,
     warnings,
-    signNow: createSignNow(custody),
+    signNow,
     propose: createPropose(custody),
+    signRequest: createSignRequest({
+      find: async (query) => await findKeptRequest(database.db, query),
+      signNow,
+    }),
+    submit: createSubmit(submission),
+    cancel: createCancel(database.db),
+    reconcile: async () => await reconcile(submission),
     enroll: async (did, caller) => await enroll(did, caller, custody),
     readiness: async () =>
       await checkReadiness(
@@ -168,11 +208,21 @@ async function openSigners(input: {
 }
 
 function warningsOf(policies: PolicySet): string[] {
-  if (pinnedKeys(policies, 'recovery').length > 0) return []
-  return [
-    'no recovery key is configured: no account made now can be recovered when its rotation key is lost or stolen; ' +
-      'add one to keys.yaml and restart',
-  ]
+  const warnings = []
+  if (pinnedKeys(policies, 'recovery').length === 0) {
+    warnings.push(
+      'no recovery key is configured: no account made now can be recovered when its rotation key is lost or stolen; ' +
+        'add one to keys.yaml and restart',
+    )
+  }
+  // `readyz` is open to all, so the key has no name here; `keys list` tells which one it is.
+  if (policies.keys.some((key) => key.exposed === true)) {
+    warnings.push(
+      'a rotation key in force has been outside of custody (exposed in keys.yaml): whoever saw it ' +
+        'can still sign; plan its replacement',
+    )
+  }
+  return warnings
 }
 
 /** Where the lines for the PDS are kept. */

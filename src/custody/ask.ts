@@ -8,9 +8,11 @@ import type { UnsignedOperation } from '../plc/operation.ts'
 import type { EcdsaVerify } from '../plc/signature.ts'
 import { limitedRules } from '../policy/evaluate.ts'
 import type { Decision } from '../policy/evaluate.ts'
+import type { PreviousOperation } from '../policy/facts.ts'
 import type { KeyConfig, PolicySet } from '../policy/policy-set.ts'
 import type { Signer } from '../signer/signer.ts'
 import type { CustodyEvent } from './events.ts'
+import type { FindIdentity } from './find-identity.ts'
 import { judge } from './judge.ts'
 import type { Question, Stop } from './judge.ts'
 import { StoreBusyError } from './ports.ts'
@@ -23,6 +25,7 @@ export type CustodyDeps = {
   readonly verify: EcdsaVerify
   readonly policies: PolicySet
   readonly signers: ReadonlyMap<string, Signer>
+  readonly findIdentity: FindIdentity
   readonly report: (event: CustodyEvent) => void
 }
 
@@ -69,9 +72,10 @@ export async function ask(
 ): Promise<Answer> {
   const decoded = decode(input.message)
   if ('malformed' in decoded) return { kind: 'malformed', message: decoded.malformed }
-  return await orBusy(
-    async () => await put(deps, await questionOf(deps, { ...input, ...decoded, purpose })),
-  )
+  return await orBusy(async () => {
+    const question = await questionOf(deps, { ...input, ...decoded, purpose })
+    return 'subject' in question ? await put(deps, question) : question
+  })
 }
 
 /** A store that is overloaded or away is not our failure: the caller asks again. */
@@ -102,17 +106,48 @@ async function questionOf(
     bytes: SigningBytes
     purpose: Question['purpose']
   },
-): Promise<Question> {
+): Promise<Question | Busy> {
   const { caller, key, operation, bytes, purpose } = input
-  const previous = operation.prev === null ? null : await deps.store.findOperation(operation.prev)
+  const prior = await priorOf(deps, { caller, operation })
+  if (prior.kind === 'busy') return busy(null, prior.message)
   return {
-    subject: { caller, key, operation, previous },
+    subject: { caller, key, operation, previous: prior.previous },
     bytes,
     digest: requestDigest(bytes),
     policies: deps.policies,
     purpose,
-    observed: null,
+    observed: prior.observed,
     requestId: randomUUID(),
+  }
+}
+
+type Prior =
+  | {
+      readonly kind: 'settled'
+      readonly previous: PreviousOperation | null
+      readonly observed: Observation | null
+    }
+  | { readonly kind: 'busy'; readonly message: string }
+
+/** What `prev` names; one that is not known here is looked for first. */
+async function priorOf(
+  deps: CustodyDeps,
+  { caller, operation }: { caller: string; operation: UnsignedOperation },
+): Promise<Prior> {
+  const settled = (previous: PreviousOperation | null, observed: Observation | null): Prior => {
+    return { kind: 'settled', previous, observed }
+  }
+  if (operation.prev === null) return settled(null, null)
+  const previous = await deps.store.findOperation(operation.prev)
+  if (previous !== null) return settled(previous, null)
+  const found = await deps.findIdentity({ caller, operation })
+  switch (found.kind) {
+    case 'found':
+      return settled(found.previous, found.observed)
+    case 'none':
+      return settled(null, null)
+    case 'busy':
+      return found
   }
 }
 

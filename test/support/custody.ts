@@ -7,6 +7,7 @@ import { expect } from 'vitest'
 import { enroll } from '../../src/custody/enroll.ts'
 import type { EnrollOutcome } from '../../src/custody/enroll.ts'
 import type { CustodyEvent } from '../../src/custody/events.ts'
+import { createFindIdentity } from '../../src/custody/find-identity.ts'
 import { createSignNow } from '../../src/custody/sign-now.ts'
 import type { SignNowResult } from '../../src/custody/sign-now.ts'
 import type { CustodyDeps } from '../../src/custody/ask.ts'
@@ -22,8 +23,10 @@ import type { KeyFiles } from '../../src/signer/file.ts'
 import { openSigner } from '../../src/signer/open.ts'
 import type { Signer } from '../../src/signer/signer.ts'
 import { createDatabase, createPool } from '../../src/store/database.ts'
+import { createAccountSearch } from '../../src/store/enrolment-search.ts'
 import { createRequestStore } from '../../src/store/request-store.ts'
 import { createFakeDirectory } from './fake-directory.ts'
+import { createFakePds } from './fake-pds.ts'
 import { genesisOf, signedWith } from './operations.ts'
 import type { Signed } from './operations.ts'
 import { createTestDatabase } from './postgres.ts'
@@ -47,11 +50,11 @@ const shippedPolicy = new URL('../../policies/policy.yaml', import.meta.url)
  * curves; the directory is in memory, and a test may put faults before the keys and the pool.
  * Two callers, `pds` and `other`, may use the same keys.
  */
-export async function openCustody(options: { recovery?: string } = {}) {
+export async function openCustody(options: { recovery?: string; pds?: string } = {}) {
   const database = await createTestDatabase()
   const home = await mkdtemp(join(tmpdir(), 'holdfast-custody-'))
   const keys = await makeKeys({ dir: home, sealer: createSealer(randomBytes(32)) })
-  const policies = await policySetOf(keys.list, options.recovery)
+  const policies = await policySetOf(keys.list, options)
   const watch: Watch = {}
   const pool = watchedPool(createPool(database.connection), watch)
   const db = createDatabase(pool)
@@ -59,20 +62,29 @@ export async function openCustody(options: { recovery?: string } = {}) {
   const events: CustodyEvent[] = []
   const released: Released[] = []
   const bench = benchOf(keys.signers)
-  const deps: CustodyDeps = {
+  const pds = createFakePds()
+  const reading = {
     store: createRequestStore(db),
     directory,
     verify: openVerifier().verify,
     policies,
+    report: (event: CustodyEvent) => events.push(event),
+  }
+  const search = createAccountSearch(db)
+  const finderIn = (asked: PlcDirectory) =>
+    createFindIdentity({ ...reading, directory: asked, search, listAccounts: pds.list })
+  const deps: CustodyDeps = {
+    ...reading,
     signers: bench.signers,
-    report: (event) => events.push(event),
+    findIdentity: finderIn(directory),
   }
   const [key, p256] = policies.keys as [KeyConfig, KeyConfig]
 
   /** Asks as the KMS door does, and keeps what was released for `check`. */
   async function ask(message: Uint8Array, as: As = {}): Promise<SignNowResult> {
     const { caller = 'pds', directory: asked = directory } = as
-    const signNow = createSignNow({ ...deps, directory: asked })
+    const elsewhere = asked === directory ? {} : { findIdentity: finderIn(asked) }
+    const signNow = createSignNow({ ...deps, directory: asked, ...elsewhere })
     const result = await signNow({ caller, key: as.key ?? key, message })
     const digest = createHash('sha256').update(message).digest('hex')
     if (result.kind === 'signed') released.push({ digest, compact: result.compact })
@@ -99,6 +111,7 @@ export async function openCustody(options: { recovery?: string } = {}) {
     key,
     p256,
     directory,
+    pds,
     events,
     released,
     bench,
@@ -141,13 +154,19 @@ async function makeKeys(files: KeyFiles) {
   return { list, signers }
 }
 
-async function policySetOf(keys: readonly object[], recovery: string | undefined) {
+async function policySetOf(
+  keys: readonly object[],
+  { recovery, pds }: { recovery?: string; pds?: string },
+) {
   const pinned =
     recovery === undefined
       ? keys
       : [...keys, { id: 'recovery', class: 'recovery', curve: 'K-256', did: recovery }]
   const online = ['pds', 'pds-p256']
-  const callers = ['pds', 'other'].map((name) => ({ name, keys: online }))
+  const callers = [
+    { name: 'pds', keys: online, ...(pds === undefined ? {} : { pds }) },
+    { name: 'other', keys: online },
+  ]
   return parsePolicySet({
     keys: JSON.stringify({ keys: 'holdfast/keys/v1', list: pinned }),
     callers: JSON.stringify({ callers: 'holdfast/callers/v1', list: callers }),
