@@ -21,6 +21,10 @@ export async function doorsOf(context: Context, log: Logger): Promise<Hono<HttpE
       return policies.keys.filter((key) => granted.includes(key.id))
     },
     signNow: context.signNow,
+    propose: context.propose,
+    signRequest: context.signRequest,
+    submit: context.submit,
+    cancel: context.cancel,
     listRequests: async (query) => (await listRequests(db, query)).map(showRequest),
     readRequest: async (query) => {
       const found = await readRequest(db, query)

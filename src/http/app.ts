@@ -3,7 +3,6 @@ import { Hono } from 'hono'
 import type { Context, Next } from 'hono'
 import type { SignNow } from '../custody/sign-now.ts'
 import { escapeText } from '../plc/text.ts'
-import type { KeyConfig } from '../policy/policy-set.ts'
 import type { Credential, FindCredential } from './credential.ts'
 import type { HttpEnv, HttpLog } from './env.ts'
 import { createGate } from './gate.ts'
@@ -11,18 +10,16 @@ import type { CheckReadiness } from './health.ts'
 import { shareReadiness } from './health.ts'
 import { createKmsDoor } from './kms/door.ts'
 import { ProblemError, respondWithProblem, toProblem } from './problem.ts'
+import type { ActionDeps } from './v1/actions.ts'
 import { createV1 } from './v1/api.ts'
-import type { ListRequests, ReadRequest } from './v1/request-view.ts'
+import type { ListRequests } from './v1/request-view.ts'
 
-export type AppDeps = {
+export type AppDeps = Omit<ActionDeps, 'gates'> & {
   readonly findCredential: FindCredential
   /** Credentials in force when the service starts: the KMS door knows them even if the database then goes away. */
   readonly initialCredentials: readonly Credential[]
-  /** The keys granted to a caller; none for a caller that policies do not name. Does no I/O. */
-  readonly keysOf: (caller: string) => readonly KeyConfig[]
   readonly signNow: SignNow
   readonly listRequests: ListRequests
-  readonly readRequest: ReadRequest
   readonly readiness: CheckReadiness
   readonly log: HttpLog
   readonly now: () => Date
@@ -32,8 +29,10 @@ export type AppDeps = {
 export type AppLimits = {
   /** Credential look-ups under way at once, both doors together. */
   readonly lookUps: number
-  /** Signatures under way at once. */
+  /** Signatures and proposals under way at once. */
   readonly signatures: number
+  /** Submissions to the directory under way at once. */
+  readonly submissions: number
 }
 
 const READINESS_SHARED_MS = 1000
@@ -52,8 +51,11 @@ const METHODS: Record<string, string> = {
   '/readyz': 'GET, HEAD',
   '/kms': 'POST',
   '/kms/': 'POST',
-  '/v1/requests': 'GET, HEAD',
+  '/v1/requests': 'GET, HEAD, POST',
   '/v1/requests/:id': 'GET, HEAD',
+  '/v1/requests/:id/sign': 'POST',
+  '/v1/requests/:id/submit': 'POST',
+  '/v1/requests/:id/cancel': 'POST',
   '/v1/keys': 'GET, HEAD',
 }
 
@@ -61,12 +63,13 @@ const METHODS: Record<string, string> = {
 export function createApp(deps: AppDeps): Hono<HttpEnv> {
   const lookUp = createGate(deps.limits?.lookUps ?? 256)
   const sign = createGate(deps.limits?.signatures ?? 256)
+  const submit = createGate(deps.limits?.submissions ?? 16)
   const app = new Hono<HttpEnv>()
   app.use((c, next) => identify(c, next))
   addHealth(app, deps)
   app.use((c, next) => logRequest(c, next, deps.log))
   app.route('/', createKmsDoor({ ...deps, gates: { lookUp, sign } }))
-  app.route('/v1', createV1({ ...deps, lookUpGate: lookUp }))
+  app.route('/v1', createV1({ ...deps, lookUpGate: lookUp, gates: { sign, submit } }))
   for (const [path, allow] of Object.entries(METHODS)) {
     app.all(path, (c) => respondWithProblem(c, notAllowed(allow), { allow }))
   }

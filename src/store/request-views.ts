@@ -2,12 +2,20 @@ import { and, desc, eq, getTableColumns, sql } from 'drizzle-orm'
 import { alias } from 'drizzle-orm/pg-core'
 import type { StoredRequest } from '../custody/ports.ts'
 import type { RequestState } from '../custody/request.ts'
+import type { KeptRequest } from '../custody/sign-request.ts'
+import { orBusy } from './database.ts'
 import type { Database } from './database.ts'
-import { operations, requests } from './schema.ts'
+import { operations, requests, submissions } from './schema.ts'
 import { storedRequest } from './stored-request.ts'
 
-/** A request with the bytes of the signed operation that its `prev` names, for showing what it changes. */
-export type ShownRequest = { readonly request: StoredRequest; readonly previous: Uint8Array | null }
+/** A request with what is shown of it beyond its own row. */
+export type ShownRequest = {
+  readonly request: StoredRequest
+  /** The bytes of the signed operation that its `prev` names, for showing what it changes. */
+  readonly previous: Uint8Array | null
+  /** The directory's last answer; null: it was never submitted from here. */
+  readonly submission: typeof submissions.$inferSelect | null
+}
 
 export type RequestQuery = {
   readonly caller: string
@@ -25,16 +33,18 @@ export async function listRequests(db: Database, query: RequestQuery): Promise<S
     select ${last.createdAt}, ${last.id} from ${requests} ${sql.identifier('last')}
     where ${last.id} = ${after} and ${last.caller} = ${caller}
   )`
-  const rows = await shown(db)
-    .where(
-      and(
-        eq(requests.caller, caller),
-        state === null ? undefined : eq(requests.state, state),
-        after === null ? undefined : behind,
-      ),
-    )
-    .orderBy(desc(requests.createdAt), desc(requests.id))
-    .limit(limit)
+  const rows = await orBusy(() =>
+    shown(db)
+      .where(
+        and(
+          eq(requests.caller, caller),
+          state === null ? undefined : eq(requests.state, state),
+          after === null ? undefined : behind,
+        ),
+      )
+      .orderBy(desc(requests.createdAt), desc(requests.id))
+      .limit(limit),
+  )
   return rows.map(toShown)
 }
 
@@ -43,21 +53,41 @@ export async function readRequest(
   db: Database,
   { caller, id }: { caller: string; id: string },
 ): Promise<ShownRequest | null> {
-  const [row] = await shown(db).where(and(eq(requests.id, id), eq(requests.caller, caller)))
+  const [row] = await orBusy(() =>
+    shown(db).where(and(eq(requests.id, id), eq(requests.caller, caller))),
+  )
   return row === undefined ? null : toShown(row)
+}
+
+/** What is signed of a request: null when there is none of this id, or it is another caller's. */
+export async function findKeptRequest(
+  db: Database,
+  { caller, requestId }: { caller: string; requestId: string },
+): Promise<KeptRequest | null> {
+  const [row] = await orBusy(() =>
+    db
+      .select({ state: requests.state, keyId: requests.keyId, unsigned: requests.unsigned })
+      .from(requests)
+      .where(and(eq(requests.id, requestId), eq(requests.caller, caller))),
+  )
+  return row ?? null
 }
 
 function shown(db: Database) {
   return db
-    .select({ request: getTableColumns(requests), previous: operations.bytes })
+    .select({
+      request: getTableColumns(requests),
+      previous: operations.bytes,
+      submission: submissions,
+    })
     .from(requests)
     .leftJoin(operations, eq(operations.cid, requests.prev))
+    .leftJoin(submissions, eq(submissions.requestId, requests.id))
     .$dynamic()
 }
 
-function toShown(row: {
-  request: typeof requests.$inferSelect
-  previous: Uint8Array | null
-}): ShownRequest {
-  return { request: storedRequest(row.request), previous: row.previous }
+function toShown(
+  row: Omit<ShownRequest, 'request'> & { request: typeof requests.$inferSelect },
+): ShownRequest {
+  return { ...row, request: storedRequest(row.request) }
 }

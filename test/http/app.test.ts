@@ -6,7 +6,13 @@ import { kmsCall, signRequest, v1Call } from '../support/aws-client.ts'
 import type { LogLine } from './door-deps.ts'
 import { doorDeps, pds, pdsToken, requestView, send } from './door-deps.ts'
 
-type Route = { method: 'GET' | 'POST'; path: string; door: 'open' | 'kms' | 'v1' }
+type Route = {
+  method: 'GET' | 'POST'
+  path: string
+  door: 'open' | 'kms' | 'v1'
+  /** What a good request carries. */
+  body?: string
+}
 
 /** Every route there is. A new one is refused by the first test until it stands here, and then all others hold for it. */
 const routes: Route[] = [
@@ -15,20 +21,35 @@ const routes: Route[] = [
   { method: 'POST', path: '/kms', door: 'kms' },
   { method: 'POST', path: '/kms/', door: 'kms' },
   { method: 'GET', path: '/v1/requests', door: 'v1' },
+  {
+    method: 'POST',
+    path: '/v1/requests',
+    door: 'v1',
+    body: JSON.stringify({ key: 'pds', unsigned: 'oA==' }),
+  },
   { method: 'GET', path: '/v1/requests/:id', door: 'v1' },
+  { method: 'POST', path: '/v1/requests/:id/sign', door: 'v1' },
+  { method: 'POST', path: '/v1/requests/:id/submit', door: 'v1' },
+  { method: 'POST', path: '/v1/requests/:id/cancel', door: 'v1' },
   { method: 'GET', path: '/v1/keys', door: 'v1' },
 ]
+/** What `Allow` says on each path. */
+const allowed = (path: string): string => {
+  const methods = routes.filter((route) => route.path === path).map(({ method }) => method)
+  return methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : method)).join(', ')
+}
 const kmsRoutes = routes.filter(({ door }) => door === 'kms')
 const v1Routes = routes.filter(({ door }) => door === 'v1')
 
 const secrets = [pds.secretAccessKey, pdsToken, 'hunter2']
 
-function goodRequest({ path, door }: Route): Signed {
+function goodRequest({ method, path, door, body = '' }: Route): Signed {
   const concrete = path.replace(':id', requestView(1).id)
   if (door === 'kms') {
     return signRequest(kmsCall('GetPublicKey', { KeyId: 'pds' }, pds, { path }))
   }
-  return signRequest(v1Call(concrete, '', pds))
+  const headers = { host: '127.0.0.1:2590', 'content-type': 'application/json' }
+  return signRequest(v1Call(concrete, '', pds, { method, body, headers }))
 }
 
 async function ask(
@@ -52,7 +73,7 @@ it('the app has these routes and no others', () => {
 describe.each(routes)('$method $path', (route) => {
   it('answers a good request with 200, JSON and the security headers', async () => {
     const { response, text, lines } = await ask(goodRequest(route))
-    expect(response.status).toBe(200)
+    expect(response.status).toBe(route.body === undefined ? 200 : 201)
     JSON.parse(text)
     expect(Object.fromEntries(response.headers)).toMatchObject({
       'cache-control': 'no-store',
@@ -71,7 +92,7 @@ describe.each(routes)('$method $path', (route) => {
     const good = goodRequest(route)
     const { response, text } = await ask({ ...good, method, headers: Object.entries(headers) })
     expect(response.status).toBe(405)
-    expect(response.headers.get('allow')).toBe(route.method === 'GET' ? 'GET, HEAD' : 'POST')
+    expect(response.headers.get('allow')).toBe(allowed(route.path))
     expect(response.headers.get('content-type')).toBe('application/problem+json')
     expect(JSON.parse(text)).toMatchObject({ status: 405, code: 'method-not-allowed' })
   })

@@ -2,11 +2,11 @@ import { Readable } from 'node:stream'
 import { createHash } from 'node:crypto'
 import { P256Keypair, Secp256k1Keypair } from '@atproto/crypto'
 import type { Hono } from 'hono'
+import type { RequestView } from '../../src/api/request.ts'
 import type { SignNow } from '../../src/custody/sign-now.ts'
 import type { AppDeps } from '../../src/http/app.ts'
 import type { Credential } from '../../src/http/credential.ts'
 import type { HttpEnv } from '../../src/http/env.ts'
-import type { RequestView } from '../../src/http/v1/request-view.ts'
 import type { KeyConfig } from '../../src/policy/policy-set.ts'
 import type { AccessKey, Signed } from '../support/aws-client.ts'
 
@@ -48,6 +48,8 @@ export const signing: SignNow = async ({ message, key }) => ({
   compact: await (key.curve === 'K-256' ? k256 : p256).sign(message),
 })
 
+const noSignature = new Uint8Array(64)
+
 export function requestView(n: number, changes: Partial<RequestView> = {}): RequestView {
   return {
     id: `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`,
@@ -61,10 +63,13 @@ export function requestView(n: number, changes: Partial<RequestView> = {}): Requ
     rules: ['pds-updates'],
     decision: 'allow',
     rendering: 'alsoKnownAs: ...',
+    operation: { type: 'plc_tombstone', prev: 'bafyreia' },
+    signedOperation: { type: 'plc_tombstone', prev: 'bafyreia', sig: 'A'.repeat(86) },
     signature: 'A'.repeat(86),
     cid: 'bafyreib',
     replaces: [],
-    createdAt: new Date(Date.UTC(2026, 0, 1, 0, 0, n)),
+    submission: null,
+    createdAt: new Date(Date.UTC(2026, 0, 1, 0, 0, n)).toISOString(),
     intendedAt: null,
     producedAt: null,
     ...changes,
@@ -90,6 +95,10 @@ export function doorDeps(changes: Partial<AppDeps> = {}): { deps: AppDeps; lines
     initialCredentials: [],
     keysOf: (caller) => (caller === 'pds' ? [onlineKey, p256Key, recoveryKey] : [othersKey]),
     signNow: signing,
+    propose: async () => ({ kind: 'proposed', requestId: requestView(1).id }),
+    signRequest: async ({ requestId }) => ({ kind: 'signed', requestId, compact: noSignature }),
+    submit: async () => ({ kind: 'sent' }),
+    cancel: async () => ({ kind: 'cancelled' }),
     listRequests: async () => [],
     readRequest: async () => null,
     readiness: async () => ({ ready: true, parts: {}, warnings: [] }),

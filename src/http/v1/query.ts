@@ -1,5 +1,4 @@
-import { z } from 'zod'
-import { requestStates } from '../../custody/request.ts'
+import { MAX_PAGE, listQuery, requestId } from '../../api/request.ts'
 import type { RequestState } from '../../custody/request.ts'
 import { ProblemError } from '../problem.ts'
 
@@ -10,18 +9,6 @@ export type ListQuery = {
 }
 
 const DEFAULT_LIMIT = 50
-const MAX_LIMIT = 100
-
-const requestId = z.stringFormat('request id', /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
-const listQuery = z.strictObject({
-  state: z.enum(requestStates).optional(),
-  cursor: requestId.optional(),
-  limit: z
-    .stringFormat('number', /^[1-9][0-9]{0,2}$/)
-    .transform(Number)
-    .refine((limit) => limit <= MAX_LIMIT)
-    .optional(),
-})
 
 /**
  * From the target of the request line. Hono's URL begins with whatever the Host header says, and may be none.
@@ -35,11 +22,15 @@ export function parseListQuery(target: string): ListQuery {
   if (!parsed.success || new Set(pairs.map(([name]) => name)).size !== pairs.length) {
     throw new ProblemError(
       'malformed',
-      `the query takes state, cursor and limit (1 to ${MAX_LIMIT}), each at most once`,
+      `the query takes state, cursor and limit (1 to ${MAX_PAGE}), each at most once`,
     )
   }
   const { state, cursor, limit } = parsed.data
-  return { state: state ?? null, after: cursor ?? null, limit: limit ?? DEFAULT_LIMIT }
+  return {
+    state: state ?? null,
+    after: cursor ?? null,
+    limit: limit === undefined ? DEFAULT_LIMIT : Number(limit),
+  }
 }
 
 /** What is no id is the id of nothing: the store is not asked. */

@@ -1,10 +1,24 @@
+import type { SignedOperationJson } from '../../api/operation.ts'
+import type { RequestView, SubmissionView } from '../../api/request.ts'
 import type { StoredRequest } from '../../custody/ports.ts'
-import { decodeSignedOperation, decodeUnsignedOperation } from '../../plc/encode.ts'
+import {
+  attachSignature,
+  decodeSignedOperation,
+  decodeUnsignedOperation,
+} from '../../plc/encode.ts'
 import { operationData } from '../../plc/operation.ts'
+import type { UnsignedOperation } from '../../plc/operation.ts'
 import { renderOperation } from '../../plc/render.ts'
-import { formatSignature } from '../../plc/signature.ts'
 import type { Decision } from '../../policy/evaluate.ts'
-import type { RequestView } from './request-view.ts'
+
+/** The last answer of the directory to a submission, as the store holds it. */
+export type StoredSubmission = {
+  readonly outcome: SubmissionView['outcome']
+  readonly status: number | null
+  readonly message: string | null
+  readonly sentAt: Date
+  readonly confirmedAt: Date | null
+}
 
 /**
  * A stored request as `/v1` shows it. What it changes is rendered from its exact bytes; a request
@@ -13,15 +27,18 @@ import type { RequestView } from './request-view.ts'
 export function showRequest({
   request,
   previous,
+  submission,
 }: {
   request: StoredRequest
   previous: Uint8Array | null
+  submission: StoredSubmission | null
 }): RequestView {
   const { operation } = decodeUnsignedOperation(request.unsigned)
   const before =
     previous === null || request.did === null
       ? null
       : operationData(decodeSignedOperation(previous))
+  const signed = signedOf(request, operation)
   return {
     id: request.id,
     caller: request.caller,
@@ -31,15 +48,39 @@ export function showRequest({
     class: request.operationClass,
     did: request.did,
     prev: request.prev,
-    rules: rulesOf(request.decision),
+    rules: [...rulesOf(request.decision)],
     decision: textOf(request.decision),
     rendering: renderOperation({ operation, previous: before }),
-    signature: request.signature === null ? null : formatSignature(request.signature),
+    operation,
+    signedOperation: signed,
+    signature: signed?.sig ?? null,
     cid: request.cid,
-    replaces: request.replaces,
-    createdAt: request.createdAt,
-    intendedAt: request.intendedAt,
-    producedAt: request.producedAt,
+    replaces: [...request.replaces],
+    submission: submission === null ? null : showSubmission(submission),
+    createdAt: request.createdAt.toISOString(),
+    intendedAt: request.intendedAt?.toISOString() ?? null,
+    producedAt: request.producedAt?.toISOString() ?? null,
+  }
+}
+
+/** Two signed operations on one `prev` are two futures: one that was replaced is never shown again. */
+function signedOf(
+  { state, signature }: StoredRequest,
+  operation: UnsignedOperation,
+): SignedOperationJson | null {
+  if (signature === null || state === 'superseded') return null
+  // Of an unsigned update or tombstone, so it is never the legacy form.
+  return attachSignature(operation, signature) as SignedOperationJson
+}
+
+function showSubmission(submission: StoredSubmission): SubmissionView {
+  const { sentAt, confirmedAt } = submission
+  return {
+    outcome: submission.outcome,
+    status: submission.status,
+    message: submission.message,
+    sentAt: sentAt.toISOString(),
+    confirmedAt: confirmedAt?.toISOString() ?? null,
   }
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import type { RequestView } from '../../../src/api/request.ts'
 import type { AppDeps } from '../../../src/http/app.ts'
 import { createApp } from '../../../src/http/app.ts'
-import type { RequestView } from '../../../src/http/v1/request-view.ts'
 import type { AccessKey } from '../../support/aws-client.ts'
 import { signRequest, v1Call } from '../../support/aws-client.ts'
 import { doorDeps, onlineKey, other, pds, recoveryKey, requestView, send } from '../door-deps.ts'
@@ -21,7 +21,7 @@ async function get(
 
 /** Requests of one caller in memory, paged as the store pages them. */
 function storeOf(all: readonly RequestView[]): Pick<AppDeps, 'listRequests' | 'readRequest'> {
-  const newestFirst = all.toSorted((a, b) => b.createdAt.getTime() - a.createdAt.getTime())
+  const newestFirst = all.toSorted((a, b) => (a.createdAt < b.createdAt ? 1 : -1))
   return {
     listRequests: async ({ caller, state, after, limit }) => {
       const start = after === null ? 0 : newestFirst.findIndex(({ id }) => id === after) + 1
