@@ -17,10 +17,10 @@ export async function removeDataDir(dataDir: string): Promise<void> {
     if (!server.connection.host.endsWith('/pg'))
       await rm(server.connection.host, { recursive: true })
   }
-  for (const folder of await systemFoldersOf(dataDir)) {
-    await rm(folder, { recursive: true, force: true })
+  for (const folder of [...(await systemFoldersOf(dataDir)), dataDir]) {
+    // An initdb whose starter was killed may still write.
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 })
   }
-  await rm(dataDir, { recursive: true, force: true })
 }
 
 /** What root's private server of this data directory keeps outside of it. */
