@@ -82,7 +82,7 @@ describe.each(Object.entries(faults))('a signer that %s', (name, { fault, code }
       const operation =
         account === null ? genesisOf(label, [custody.key.did]) : renamed(account, label)
       custody.bench.fault = fault
-      await expect(custody.sign(operation)).rejects.toThrow()
+      await expect(custody.sign(operation)).rejects.toBeInstanceOf(Error)
       const [failed] = await recordOf(label)
       custody.bench.fault = null
 
@@ -102,7 +102,7 @@ describe.each(Object.entries(faults))('a signer that %s', (name, { fault, code }
     const label = `${name.replaceAll(' ', '-')}-rival`
     const account = await custody.account(`${label}-base`)
     custody.bench.fault = fault
-    await expect(custody.sign(renamed(account, label))).rejects.toThrow()
+    await expect(custody.sign(renamed(account, label))).rejects.toBeInstanceOf(Error)
     custody.bench.fault = null
 
     expect(await custody.sign(renamed(account, `${label}-2`))).toMatchObject({ kind: 'signed' })
