@@ -181,7 +181,7 @@ const bad: readonly Bad[] = [
       "import { createRequire } from 'node:module'\ncreateRequire(import.meta.url)('secp256k1/bindings.js')",
       `${list}: src/ecdsa/x.ts: src/ecdsa may not import node:module`,
       `${list}: src/ecdsa/x.ts: src/ecdsa may not import secp256k1/bindings.js`,
-      `${owner}: src/ecdsa/x.ts: imports node:module, which belongs to src/ecdsa/native.ts, src/store/private-server-binaries.ts`,
+      `${owner}: src/ecdsa/x.ts: imports node:module, which belongs to src/ecdsa/native.ts, src/store/private-server-binaries.ts, src/signer/pkcs11/module.ts`,
       `${owner}: src/ecdsa/x.ts: imports secp256k1/bindings.js, which belongs to src/ecdsa/native.ts`,
     ),
   },
@@ -293,6 +293,19 @@ const bad: readonly Bad[] = [
       `${list}: src/plc/y.ts: src/plc may not import node:https`,
       `${owner}: src/plc/y.ts: imports node:https, which belongs to src/http/server.ts, scripts/bench`,
       `${verify}: src/plc/y.ts: imports node:https (scripts/online/verify/x.ts → src/ecdsa/x.ts → src/plc/y.ts)`,
+    ],
+  },
+  {
+    what: "a vendor's module in the service",
+    files: {
+      'src/events.ts': "import { x } from './signer/pkcs11/x.ts'\nx",
+      'src/signer/pkcs11/x.ts': "export * as x from 'pkcs11js'",
+    },
+    says: [
+      `${list}: src/events.ts: src/events.ts may not import src/signer/pkcs11/x.ts`,
+      `${list}: src/signer/pkcs11/x.ts: src/signer/pkcs11 may not import pkcs11js`,
+      `${owner}: src/signer/pkcs11/x.ts: imports pkcs11js, which belongs to src/signer/pkcs11/module.ts`,
+      "a vendor's PKCS#11 module is never loaded into the service's own process: src/signer/pkcs11/x.ts: imports pkcs11js (scripts/holdfast.ts → scripts/online/callers.ts → scripts/online/command.ts → src/context.ts → src/events.ts → src/signer/pkcs11/x.ts)",
     ],
   },
   {

@@ -190,7 +190,36 @@ const refused: readonly { what: string; edit: Edit; says: string }[] = [
     says: `did ${dids.online} is there twice`,
   },
   { what: 'no list', edit: ['keys', 'list:', 'lists:'], says: 'keys.yaml: ' },
+  {
+    what: 'a recovery key that was seen',
+    edit: ['keys', 'id: recovery', 'id: recovery\n    exposed: true'],
+    says: 'key recovery: exposed is for online keys',
+  },
+  {
+    what: 'exposed as text',
+    edit: ['keys', 'id: pds', 'id: pds\n    exposed: "yes"'],
+    says: 'exposed',
+  },
   // callers
+  {
+    what: 'a pds that is no address',
+    edit: ['callers', '[pds]', '[pds]\n    pds: pds.example'],
+    says: 'caller alpha: pds is the address',
+  },
+  {
+    what: 'one pds for two callers',
+    edit: [
+      'callers',
+      '[pds]\n  - name: beta',
+      '[pds]\n    pds: https://p.example\n  - name: beta\n    pds: https://p.example/',
+    ],
+    says: 'pds https://p.example is there twice',
+  },
+  {
+    what: 'a pds of more than 512 characters',
+    edit: ['callers', '[pds]', `[pds]\n    pds: https://${'p'.repeat(512)}`],
+    says: 'list.0.pds',
+  },
   { what: 'no keys', edit: ['callers', '[pds]', '[]'], says: 'list.0.keys: must not be empty' },
   { what: 'an unknown key', edit: ['callers', '[pds]', '[other]'], says: 'no key other' },
   { what: 'a recovery key', edit: ['callers', '[pds]', '[recovery]'], says: 'callers use online' },
@@ -251,6 +280,21 @@ const refused: readonly { what: string; edit: Edit; says: string }[] = [
   { what: 'a limit too long', edit: ['policy', '20/1d', '1000000000/1d'], says: 'limits.global' },
 ]
 
+test('what is left out of a key or a caller is not there at all', () => {
+  const {
+    keys: [key],
+    callers: [caller],
+  } = parsePolicySet(files)
+  expect([key, caller].map((entry) => Object.keys(entry!))).toEqual([
+    ['id', 'class', 'curve', 'did', 'uri', 'development'],
+    ['name', 'keys'],
+  ])
+  const seen = parsePolicySet(edit('keys', 'id: pds', 'id: pds\n    exposed: true'))
+  expect(seen.keys[0]).toEqual({ ...key, exposed: true })
+  const known = parsePolicySet(edit('callers', '[pds]', '[pds]\n    pds: https://p.example/'))
+  expect(known.callers[0]).toEqual({ ...caller, pds: 'https://p.example' })
+})
+
 describe('a set is refused as a whole, naming file and field', () => {
   test.each(refused)('$what: $says', ({ edit: [name, from, to], says }) => {
     const message = refusal(edit(name, from, to))
@@ -290,6 +334,10 @@ describe('the digest', () => {
       what: 'a default written out',
       files: edit('keys', 'id: recovery', 'id: recovery\n    development: false'),
     },
+    {
+      what: 'another default written out',
+      files: edit('keys', 'id: recovery', 'id: recovery\n    exposed: false'),
+    },
     { what: 'a limit in another unit', files: edit('policy', '20/1d', '20/24h') },
   ]
   test.each(same)('is not changed by $what', ({ files: given }) => {
@@ -302,6 +350,9 @@ describe('the digest', () => {
     ['keys', 'class: recovery', 'class: online\n    uri: file:b'],
     ['keys', 'uri: file:pds', 'uri: file:pds2'],
     ['keys', 'development: true', 'development: false'],
+    ['keys', 'id: pds', 'id: pds\n    exposed: true'],
+    ['callers', '[pds]', '[pds]\n    pds: https://p.example'],
+    ['callers', '[pds]', '[pds]\n    pds: https://q.example'],
     [
       'callers',
       'name: beta\n    keys: [pds]',

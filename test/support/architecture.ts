@@ -31,17 +31,24 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/ecdsa': ['src/plc', 'node:crypto'],
   'src/ecdsa/atproto.ts': ['src/plc', '@atproto/crypto'],
   'src/ecdsa/native.ts': ['src/plc', 'src/ecdsa', 'node:crypto', 'node:module', 'secp256k1'],
-  'src/directory': ['type src/plc'],
+  'src/directory': ['type src/plc', 'zod'],
   'src/sealing': ['node:crypto'],
   'src/files': ['node:crypto', 'node:fs/promises', 'node:path'],
   'src/signer': list(`
     src/plc, type src/policy, type src/approval, src/ecdsa, src/files, src/sealing,
     @atproto/crypto, zod, node:fs/promises, node:path`),
+  'src/signer/pkcs11': list(`
+    src/plc, type src/policy, src/signer/signer.ts, src/files, zod, node:crypto,
+    node:fs/promises, node:path, node:timers/promises`),
+  'src/signer/pkcs11/module.ts': ['src/signer/pkcs11', 'pkcs11js', 'node:module'],
+  'src/signer/pkcs11/child-link.ts': ['src/signer/pkcs11', 'node:child_process'],
   'src/store': list(`
     src/custody/ports.ts, src/custody/request.ts, type src/custody, src/audit, src/plc, src/sealing,
     type src/directory/submit.ts,
     type src/policy, type src/signer/signer.ts, drizzle-orm, pg, node:*`),
   'src/api': ['src/custody/request.ts', 'src/policy/policy-set.ts', 'zod'],
+  // For programs of others: nothing of the service comes with it.
+  'src/client': ['type src/api', 'node:crypto', 'node:timers/promises'],
   'src/http': list(`
     src/api, src/custody, src/plc, type src/policy, src/ecdsa, hono, zod, node:crypto,
     type node:stream`),
@@ -104,8 +111,15 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   '@did-plc/lib': [],
   '@aws-sdk/client-kms': ['src/signer/awskms.ts'],
   'node:process': [],
-  'node:module': ['src/ecdsa/native.ts', 'src/store/private-server-binaries.ts'],
-  'node:child_process': ['src/store/private-server-program.ts', 'scripts/bench', launchers],
+  pkcs11js: ['src/signer/pkcs11/module.ts'],
+  'node:module': list(`
+    src/ecdsa/native.ts, src/store/private-server-binaries.ts, src/signer/pkcs11/module.ts`),
+  'node:child_process': [
+    'src/store/private-server-program.ts',
+    'src/signer/pkcs11/child-link.ts',
+    'scripts/bench',
+    launchers,
+  ],
   ...Object.fromEntries(network.map((name) => [name, ['src/http/server.ts', 'scripts/bench']])),
 }
 
@@ -204,6 +218,19 @@ export const architectureRules: Readonly<Record<string, ArchitectureRule>> = {
         .filter(({ name }) => networkGlobals.includes(name) || name === 'process.env')
         .map(({ name, line }) => `${source.file}:${line}: uses ${name} (${path})`),
     ])
+  },
+
+  "a vendor's PKCS#11 module is never loaded into the service's own process": (files) => {
+    const values = files.map((source) => ({
+      ...source,
+      imports: source.imports.filter(({ typeOnly }) => !typeOnly),
+    }))
+    // Every command and the service itself.
+    return reachedFrom(values, 'scripts/holdfast.ts').flatMap(({ source, path }) =>
+      eachImport([source], (_source, { target }) =>
+        packageOf(target) === 'pkcs11js' ? `imports ${target} (${path})` : null,
+      ),
+    )
   },
 
   'a proof type is cast by its producer alone': (files) => {
