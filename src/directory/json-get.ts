@@ -65,7 +65,8 @@ function refusal(response: Response, from: string): DirectoryError {
 export function parseRetryAfter(value: string | null, now: number): number | null {
   if (value === null) return null
   if (/^[0-9]{1,9}$/.test(value.trim())) return Number(value) * 1_000
-  const at = Date.parse(value)
+  // Date.parse would read nearly anything.
+  const at = /^[A-Z][a-z]{2}, .+ GMT$/.test(value) ? Date.parse(value) : Number.NaN
   return Number.isNaN(at) ? null : Math.max(0, at - now)
 }
 
