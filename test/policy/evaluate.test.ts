@@ -170,7 +170,8 @@ describe('limits', () => {
   test("for another caller's departure, told as unknown, no limit of an update is needed", () => {
     const subject = { ...update(elsewhere), caller: 'beta' }
     const rules = [rule('U', {}, '1/60'), rule('D', { op: ['departure'] }, '1/60')]
-    const policies = { rules }
+    const callers = ['alpha', 'beta'].map((name) => ({ name, keys: ['pds'] }))
+    const policies = { rules, callers }
     expect(limitedRules(subject, policySet(policies)).map(({ id }) => id)).toEqual(['D'])
     const circumstances = { ruleCounts: { D: 0 } }
     expect(verdictOn({ subject, policies, circumstances })).toBe('deny DID-OF-CALLER')

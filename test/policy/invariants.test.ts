@@ -147,6 +147,14 @@ const rules: readonly { rule: string; good: Case; bad: Case }[] = [
       circumstances: { operationCounts: { hour: 8, day: 24, week: 89 } },
     },
   },
+  {
+    rule: 'POLICY-KEY-GRANTED',
+    good: nothing,
+    bad: {
+      subject: nothing.subject,
+      policies: { callers: [{ name: 'alpha', keys: ['pds2'] }] },
+    },
+  },
 ]
 
 test.each(rules)('$rule: one field decides', ({ rule, good, bad }) => {
@@ -166,7 +174,9 @@ test('each invariant stands behind exactly one of the cases above', () => {
 describe('what all of them share', () => {
   test('no rule of the policy is needed for an invariant to deny', () => {
     for (const { rule, bad } of rules) {
-      expect(verdictOn({ ...bad, policies: { rules: [] } })).toContain(`deny ${rule}`)
+      expect(verdictOn({ ...bad, policies: { ...bad.policies, rules: [] } })).toContain(
+        `deny ${rule}`,
+      )
     }
   })
 

@@ -233,7 +233,7 @@ const rows: readonly { what: string; subject: Subject; verdict: string; given?: 
       caller: 'pds',
       key: complete.keys.find((key) => key.class === 'recovery')!,
     }),
-    verdict: 'deny POLICY-UNMATCHED',
+    verdict: 'deny POLICY-KEY-GRANTED',
   },
 ]
 

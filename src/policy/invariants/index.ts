@@ -7,6 +7,7 @@ import {
   checkGenesisHasRecoveryKey,
   checkKeepOurKey,
   checkKeepRecoveryKey,
+  checkKeyGranted,
   checkKeyListed,
   checkRecoveryKeyAbove,
 } from './rotation.ts'
@@ -28,4 +29,5 @@ export const invariants: readonly ((facts: Facts) => Finding | null)[] = [
   checkGenesisHasRecoveryKey,
   checkTombstoneFresh,
   checkDidBudget,
+  checkKeyGranted,
 ]

@@ -3,6 +3,19 @@ import type { Facts } from '../facts.ts'
 import { pinnedKeys } from '../policy-set.ts'
 
 /**
+ * The doors look only among the keys of a caller; this is the fence behind them, and what an
+ * auditor judges by.
+ */
+export function checkKeyGranted({ caller, key, policies }: Facts): Finding | null {
+  const granted = policies.callers.find(({ name }) => name === caller)?.keys ?? []
+  if (granted.includes(key.id)) return null
+  return {
+    rule: 'POLICY-KEY-GRANTED',
+    message: `callers.yaml does not grant key ${key.id} to caller ${caller}`,
+  }
+}
+
+/**
  * The signing key must have authority at `prev` (R3), or in the genesis itself: the directory would
  * refuse anything else, and a signature that proves nothing is still a signature given away.
  */
