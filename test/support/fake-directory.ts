@@ -17,6 +17,7 @@ export type FakeDirectory = PlcDirectory & {
   /** Puts a whole log in the place of what it had. */
   list(rows: readonly AuditRow[]): void
   rowsOf(did: string): AuditRow[]
+  all(): Record<string, AuditRow[]>
   /** What happens while a read is under way, before its answer is drawn up. */
   onRead: (did: string) => Promise<void> | void
 }
@@ -30,6 +31,7 @@ export function createFakeDirectory(): FakeDirectory {
     reads: [],
     onRead: () => {},
     list: (rows) => void logs.set(rows[0]?.did ?? '', [...rows]),
+    all: () => Object.fromEntries(logs),
     rowsOf: (did) => logs.get(did) ?? [],
     submit(signed, { nullifies = [] } = {}) {
       const rows = fake

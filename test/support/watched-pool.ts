@@ -10,6 +10,8 @@ export type Watch = {
   before?(statement: Statement): Promise<void> | void
   /** A throw here means: done, but told failed. */
   after?(statement: Statement): Promise<void> | void
+  /** Sends the statement, sooner or later or never. */
+  around?<T>(name: string, send: () => Promise<T>): Promise<T>
 }
 
 type Query = (...args: unknown[]) => Promise<unknown>
@@ -21,7 +23,8 @@ export function watchPool(pool: Pool, watch: Watch): Pool {
     const watched: Query = async (...args) => {
       const statement = statementOf(args[0], client)
       await watch.before?.(statement)
-      const result = await send(...args)
+      const sendNow = async () => await send(...args)
+      const result = await (watch.around?.(statement.name, sendNow) ?? sendNow())
       await watch.after?.(statement)
       return result
     }
