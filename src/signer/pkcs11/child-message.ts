@@ -48,7 +48,7 @@ const fromChild = z.discriminatedUnion('kind', [
     done: z.array(
       z.union([
         z.strictObject({ id: count, signature: bytes(256) }),
-        z.strictObject({ id: count, failure, used: z.boolean() }),
+        z.strictObject({ id: count, failure, used: z.enum(['no', 'unknown']) }),
       ]),
     ),
   }),

@@ -14,6 +14,7 @@ const KNOWN: Readonly<Record<number, Known>> = {
   0x03: ['SLOT_ID_INVALID', 'configuration'],
   0x05: ['GENERAL_ERROR', 'reinit'],
   0x06: ['FUNCTION_FAILED', 'reinit'],
+  0x11: ['ATTRIBUTE_SENSITIVE', 'configuration'],
   0x12: ['ATTRIBUTE_TYPE_INVALID', 'configuration'],
   0x30: ['DEVICE_ERROR', 'reinit'],
   0x31: ['DEVICE_MEMORY', 'busy'],
@@ -44,6 +45,7 @@ const KNOWN: Readonly<Record<number, Known>> = {
   0x190: ['CRYPTOKI_NOT_INITIALIZED', 'reinit'],
 }
 
+export const CKR_ATTRIBUTE_SENSITIVE = 0x11
 export const CKR_ATTRIBUTE_TYPE_INVALID = 0x12
 export const CKR_TOKEN_NOT_PRESENT = 0xe0
 export const CKR_TOKEN_NOT_RECOGNIZED = 0xe1

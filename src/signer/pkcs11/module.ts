@@ -1,5 +1,6 @@
 // Child side only: the module's code runs in the process that imports this.
 import { createRequire } from 'node:module'
+import type * as Pkcs11Js from 'pkcs11js'
 import type { Handle, PKCS11 } from 'pkcs11js'
 import {
   CKR_TOKEN_NOT_PRESENT,
@@ -116,10 +117,15 @@ export function login(module: Module, session: Handle, pin: Uint8Array): void {
   }
 }
 
-/** The return value of a PKCS#11 function that threw; null for any other error. */
+/**
+ * The return value of a PKCS#11 function that threw; null for any other error. The binding gives most
+ * of them a `code`; C_FindObjects throws the bare text.
+ */
 export function ckrOf(error: unknown): number | null {
-  if (!(error instanceof Error) || !('code' in error)) return null
-  return typeof error.code === 'number' && error.code > 0 ? error.code : null
+  if (!(error instanceof Error)) return null
+  if ('code' in error && typeof error.code === 'number' && error.code > 0) return error.code
+  const text = /^CKR_[A-Z0-9_]+:([0-9]+)$/.exec(error.message)
+  return text === null ? null : Number(text[1])
 }
 
 export function failureOf(step: string, error: unknown): Failure {
@@ -133,9 +139,9 @@ export function failureOf(step: string, error: unknown): Failure {
   return { step, ckr, kind: classOf(ckr), message: `${step}: ${nameOf(ckr)}` }
 }
 
-function loadBinding(): typeof import('pkcs11js') {
+function loadBinding(): typeof Pkcs11Js {
   try {
-    return createRequire(import.meta.url)('pkcs11js') as typeof import('pkcs11js')
+    return createRequire(import.meta.url)('pkcs11js') as typeof Pkcs11Js
   } catch (error) {
     throw new StepError(
       'load',

@@ -28,7 +28,7 @@ export type ToChild =
   | { readonly kind: 'login'; readonly pin: Uint8Array }
   | { readonly kind: 'keys'; readonly keys: readonly KeySpec[] }
   | { readonly kind: 'sign'; readonly items: readonly SignItem[] }
-  /** Those not begun yet are dropped without an answer. */
+  /** Nobody waits for these any more: those not begun yet are not to be. */
   | { readonly kind: 'cancel'; readonly ids: readonly number[] }
   /** Asks sessions and keys whether they could be used. Uses no key. */
   | { readonly kind: 'check' }
@@ -69,8 +69,7 @@ export type KeyState = {
 
 export type Done = { readonly id: number } & (
   | { readonly signature: Uint8Array }
-  /** `used` false: the key was certainly not used. */
-  | { readonly failure: Failure; readonly used: boolean }
+  | { readonly failure: Failure; readonly used: 'no' | 'unknown' }
 )
 
 export type FromChild =
