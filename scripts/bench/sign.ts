@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -24,6 +24,7 @@ import { addCredential } from '../../src/store/callers.ts'
 import { createPool } from '../../src/store/database.ts'
 import { auditOutbox, requests } from '../../src/store/schema.ts'
 import { kmsCall, signRequest } from '../../test/support/aws-client.ts'
+import { removeDataDir } from '../../test/support/data-dir.ts'
 import type { Job, LoadResult } from './load.ts'
 
 /**
@@ -49,12 +50,13 @@ export async function benchSign(args: string[]): Promise<object> {
     concurrency: Number(values.concurrency),
   }
   const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-bench-'))
+  await chmod(dataDir, 0o711)
   const bench = await openBench(dataDir)
   try {
     return await measure(bench, size)
   } finally {
     await bench.close()
-    await rm(dataDir, { recursive: true, force: true })
+    await removeDataDir(dataDir)
   }
 }
 
