@@ -23,6 +23,8 @@ const sessionOptions = [
   '-c lock_timeout=5000',
   '-c idle_in_transaction_session_timeout=10000',
   '-c synchronous_commit=on',
+  // Compiling a statement costs more than any of ours runs.
+  '-c jit=off',
 ].join(' ')
 
 export function createPool(connection: PoolConfig): Pool {
