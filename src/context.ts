@@ -2,31 +2,17 @@ import { join } from 'node:path'
 import type pg from 'pg'
 import { ConfigError, isInDataDir, secretPath } from './config.ts'
 import type { Config, Secrets } from './config.ts'
-import { enroll } from './custody/enroll.ts'
-import type { EnrollOutcome } from './custody/enroll.ts'
-import { createSignNow } from './custody/sign-now.ts'
-import type { CustodyDeps } from './custody/ask.ts'
-import { createFindIdentity } from './custody/find-identity.ts'
-import { createPropose } from './custody/propose.ts'
-import type { Propose } from './custody/propose.ts'
-import type { SignNow } from './custody/sign-now.ts'
-import { createSignRequest } from './custody/sign-request.ts'
-import type { SignRequest } from './custody/sign-request.ts'
-import type { Cancel } from './custody/cancel.ts'
-import { reconcile } from './custody/reconcile.ts'
-import type { Reconciled } from './custody/reconcile.ts'
-import { createSubmit } from './custody/submit.ts'
-import type { Submit, SubmitDeps } from './custody/submit.ts'
 import { keysDir, openSealer, prepareDataDir } from './data-dir.ts'
 import { openPolicies } from './development.ts'
 import type { PlcDirectory } from './directory/directory.ts'
-import { listAccountsOverHttp } from './directory/pds-http.ts'
 import { createPlcDirectory } from './directory/plc-http.ts'
 import { createPlcSubmit } from './directory/plc-submit.ts'
 import type { SubmitOperation } from './directory/submit.ts'
 import { openVerifier } from './ecdsa/native.ts'
-import { reportTo } from './events.ts'
 import type { Logger } from './logger.ts'
+import { measuredDirectory } from './measured.ts'
+import { createMetrics } from './metrics.ts'
+import type { Metrics } from './metrics.ts'
 import type { PolicySet } from './policy/policy-set.ts'
 import { pinnedKeys } from './policy/policy-set.ts'
 import { checkReadiness } from './readiness.ts'
@@ -34,13 +20,10 @@ import type { Readiness } from './readiness.ts'
 import type { Sealer } from './sealing/sealer.ts'
 import { openSigner } from './signer/open.ts'
 import type { Signer } from './signer/signer.ts'
-import { createCancel } from './store/cancel.ts'
 import { openDatabase } from './store/connect.ts'
 import type { Database } from './store/database.ts'
-import { createAccountSearch } from './store/enrolment-search.ts'
-import { createRequestStore } from './store/request-store.ts'
-import { findKeptRequest } from './store/request-views.ts'
-import { createSubmissionStore } from './store/submission.ts'
+import { createUseCases } from './use-cases.ts'
+import type { UseCases } from './use-cases.ts'
 
 /** What tests may put in the place of a real part; nothing in the environment reaches it. */
 export type Overrides = {
@@ -51,20 +34,13 @@ export type Overrides = {
 }
 
 /** Everything that is built once, with what the doors and commands do with it. */
-export type Context = {
+export type Context = UseCases & {
   readonly config: Config
   readonly policies: PolicySet
   readonly policiesDir: string
   readonly sealer: Sealer
   readonly db: Database
-  readonly signNow: SignNow
-  readonly propose: Propose
-  readonly signRequest: SignRequest
-  readonly submit: Submit
-  readonly cancel: Cancel
-  /** Looks for what was submitted and not seen in the directory's log since. */
-  readonly reconcile: () => Promise<Reconciled>
-  readonly enroll: (did: string, caller: string) => Promise<EnrollOutcome>
+  readonly metrics: Metrics
   readonly readiness: () => Promise<Readiness>
   /** What every start and `readyz` say until somebody acts on it. */
   readonly warnings: readonly string[]
@@ -92,27 +68,9 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     : new Map()
   const { verify, engine } = openVerifier()
   const database = await openDatabase({ ...secrets, ...overrides, dataDir: config.dataDir, log })
-  const directory = overrides.directory ?? createPlcDirectory(config.plcUrl)
-  const reading = {
-    store: createRequestStore(database.db),
-    directory,
-    verify,
-    policies,
-    report: reportTo(log),
-  }
-  const search = createAccountSearch(database.db)
-  const custody: CustodyDeps = {
-    ...reading,
-    signers,
-    findIdentity: createFindIdentity({ ...reading, search, listAccounts: listAccountsOverHttp }),
-  }
-  const signNow = createSignNow(custody)
-  const submission: SubmitDeps = {
-    submissions: createSubmissionStore(database.db),
-    directory,
-    submitOperation: overrides.submitOperation ?? createPlcSubmit(config.plcUrl),
-    verify,
-  }
+  const metrics = createMetrics({ processMetrics: options.withSigners })
+  const plc = overrides.directory ?? createPlcDirectory(config.plcUrl)
+  const directory = measuredDirectory(metrics, plc)
   log.info(
     {
       ...config,
@@ -133,16 +91,17 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     sealer,
     db: database.db,
     warnings,
-    signNow,
-    propose: createPropose(custody),
-    signRequest: createSignRequest({
-      find: async (query) => await findKeptRequest(database.db, query),
-      signNow,
+    metrics,
+    ...createUseCases({
+      db: database.db,
+      policies,
+      signers,
+      directory,
+      submitOperation: overrides.submitOperation ?? createPlcSubmit(config.plcUrl),
+      verify,
+      log,
+      metrics,
     }),
-    submit: createSubmit(submission),
-    cancel: createCancel(database.db),
-    reconcile: async () => await reconcile(submission),
-    enroll: async (did, caller) => await enroll(did, caller, custody),
     readiness: async () =>
       await checkReadiness(
         [

@@ -4,6 +4,8 @@ import { createApp } from './http/app.ts'
 import type { HttpEnv } from './http/env.ts'
 import { showRequest } from './http/v1/show-request.ts'
 import type { Logger } from './logger.ts'
+import { createRender } from './metrics.ts'
+import { readBacklog } from './store/backlog.ts'
 import { createCredentialFinder, credentialsInForce } from './store/callers.ts'
 import { listRequests, readRequest } from './store/request-views.ts'
 
@@ -31,5 +33,7 @@ export async function doorsOf(context: Context, log: Logger): Promise<Hono<HttpE
       return found === null ? null : showRequest(found)
     },
     readiness: context.readiness,
+    metrics: createRender(context.metrics, async () => await readBacklog(db), Date.now),
+    observe: ({ seconds, ...labels }) => context.metrics.http.observe(labels, seconds),
   })
 }

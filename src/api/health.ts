@@ -1,11 +1,11 @@
 import { z } from 'zod'
 
-export const health = z.strictObject({ alive: z.literal(true) }).meta({ id: 'Health' })
+export const health = z.object({ alive: z.literal(true) }).meta({ id: 'Health' })
 
 export const readiness = z
-  .strictObject({
+  .object({
     ready: z.boolean(),
-    parts: z.record(z.string(), z.strictObject({ ok: z.boolean(), message: z.string() })),
+    parts: z.record(z.string(), z.object({ ok: z.boolean(), message: z.string() })),
     warnings: z.array(z.string()),
   })
   .meta({ id: 'Readiness' })

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 export const keyView = z
-  .strictObject({
+  .object({
     id: z.string(),
     did: z.string().describe('the pinned did:key, against which every signature is verified'),
     curve: z.enum(['K-256', 'P-256']),
@@ -10,7 +10,7 @@ export const keyView = z
   })
   .meta({ id: 'Key' })
 
-export const keyList = z.strictObject({ keys: z.array(keyView) }).meta({ id: 'KeyList' })
+export const keyList = z.object({ keys: z.array(keyView) }).meta({ id: 'KeyList' })
 
 export type KeyView = z.infer<typeof keyView>
 export type KeyList = z.infer<typeof keyList>

@@ -20,7 +20,7 @@ export type ProblemCode = (typeof problemCodes)[number]
 
 /** RFC 9457, with a stable `code` and the name under which the log has this call. */
 export const problem = z
-  .strictObject({
+  .object({
     type: z.literal('about:blank'),
     title: z.string(),
     status: z.int(),

@@ -5,13 +5,13 @@ import { signedOperation, unsignedOperation } from './operation.ts'
 
 /** Only what has this form is ever looked up. */
 export const requestId = z
-  .stringFormat('request id', /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+  .stringFormat('uuid', /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
   .describe('UUID in lower case')
 
 const time = z.iso.datetime({ precision: 3 })
 
 export const submission = z
-  .strictObject({
+  .object({
     outcome: z
       .enum(submissionOutcomes)
       .describe('the last answer; whether the operation holds is said by `state` alone'),
@@ -24,7 +24,7 @@ export const submission = z
 
 /** A request as `/v1` shows it. Field order is the order in the JSON. */
 export const requestView = z
-  .strictObject({
+  .object({
     id: requestId,
     caller: z.string(),
     key: z.string().describe('id of the key'),
@@ -51,7 +51,7 @@ export const requestView = z
   .meta({ id: 'Request' })
 
 export const requestList = z
-  .strictObject({
+  .object({
     requests: z.array(requestView),
     cursor: requestId.nullable().describe('null on the last page'),
   })
@@ -83,8 +83,10 @@ export const listQuery = z.strictObject({
   state: z.enum(requestStates).optional(),
   cursor: requestId.optional().describe('`cursor` of the page before'),
   limit: z
-    .stringFormat('number', /^[1-9][0-9]{0,2}$/)
-    .refine((limit) => Number(limit) <= MAX_PAGE)
+    .string()
+    .regex(/^[1-9][0-9]{0,2}$/)
+    .transform(Number)
+    .pipe(z.int().min(1).max(MAX_PAGE))
     .optional()
-    .describe(`1 to ${MAX_PAGE}, default 50`),
+    .describe('default 50'),
 })

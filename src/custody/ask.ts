@@ -19,6 +19,8 @@ import { StoreBusyError } from './ports.ts'
 import type { ClaimOutcome, Observation, RequestStore, StoredRequest } from './ports.ts'
 import { readVerifiedLog } from './read-log.ts'
 
+export type Decode = typeof decodeUnsignedOperation
+
 export type CustodyDeps = {
   readonly store: RequestStore
   readonly directory: PlcDirectory
@@ -27,6 +29,8 @@ export type CustodyDeps = {
   readonly signers: ReadonlyMap<string, Signer>
   readonly findIdentity: FindIdentity
   readonly report: (event: CustodyEvent) => void
+  /** In the place of `decodeUnsignedOperation`, for who measures it. */
+  readonly decode?: Decode
 }
 
 export type Ask = {
@@ -70,7 +74,7 @@ export async function ask(
   input: Ask,
   purpose: Question['purpose'],
 ): Promise<Answer> {
-  const decoded = decode(input.message)
+  const decoded = decode(input.message, deps.decode ?? decodeUnsignedOperation)
   if ('malformed' in decoded) return { kind: 'malformed', message: decoded.malformed }
   return await orBusy(async () => {
     const question = await questionOf(deps, { ...input, ...decoded, purpose })
@@ -88,9 +92,9 @@ export async function orBusy<T>(work: () => Promise<T>): Promise<T | Busy> {
   }
 }
 
-function decode(message: Uint8Array) {
+function decode(message: Uint8Array, decodeOperation: Decode) {
   try {
-    return decodeUnsignedOperation(message)
+    return decodeOperation(message)
   } catch (error) {
     if (error instanceof PlcError) return { malformed: error.message }
     throw error

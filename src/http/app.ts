@@ -9,6 +9,9 @@ import { createGate } from './gate.ts'
 import type { CheckReadiness } from './health.ts'
 import { shareReadiness } from './health.ts'
 import { createKmsDoor } from './kms/door.ts'
+import { observeAnswers } from './metrics.ts'
+import type { HttpAnswer } from './metrics.ts'
+import { buildOpenApi } from './openapi.ts'
 import { ProblemError, respondWithProblem, toProblem } from './problem.ts'
 import type { ActionDeps } from './v1/actions.ts'
 import { createV1 } from './v1/api.ts'
@@ -21,6 +24,10 @@ export type AppDeps = Omit<ActionDeps, 'gates'> & {
   readonly signNow: SignNow
   readonly listRequests: ListRequests
   readonly readiness: CheckReadiness
+  /** Prometheus text. Open to everyone, so: no DIDs, names or secrets in it. */
+  readonly metrics: () => Promise<string>
+  /** Told of every answer. */
+  readonly observe: (answer: HttpAnswer) => void
   readonly log: HttpLog
   readonly now: () => Date
   readonly limits?: Partial<AppLimits>
@@ -49,6 +56,8 @@ const SECURITY_HEADERS = Object.entries({
 const METHODS: Record<string, string> = {
   '/healthz': 'GET, HEAD',
   '/readyz': 'GET, HEAD',
+  '/metrics': 'GET, HEAD',
+  '/openapi.json': 'GET, HEAD',
   '/kms': 'POST',
   '/kms/': 'POST',
   '/v1/requests': 'GET, HEAD, POST',
@@ -66,7 +75,9 @@ export function createApp(deps: AppDeps): Hono<HttpEnv> {
   const submit = createGate(deps.limits?.submissions ?? 16)
   const app = new Hono<HttpEnv>()
   app.use((c, next) => identify(c, next))
+  app.use(observeAnswers(deps.observe, Object.keys(METHODS)))
   addHealth(app, deps)
+  addDescriptions(app, deps)
   app.use((c, next) => logRequest(c, next, deps.log))
   app.route('/', createKmsDoor({ ...deps, gates: { lookUp, sign } }))
   app.route('/v1', createV1({ ...deps, lookUpGate: lookUp, gates: { sign, submit } }))
@@ -85,6 +96,15 @@ function addHealth(app: Hono<HttpEnv>, deps: AppDeps): void {
     const answer = await readiness()
     return c.json(answer, answer.ready ? 200 : 503)
   })
+}
+
+/** What scrapers and generators fetch. */
+function addDescriptions(app: Hono<HttpEnv>, { metrics }: AppDeps): void {
+  const document = JSON.stringify(buildOpenApi())
+  app.get('/openapi.json', (c) => c.body(document, 200, { 'content-type': 'application/json' }))
+  app.get('/metrics', async (c) =>
+    c.body(await metrics(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
+  )
 }
 
 async function identify(c: Context<HttpEnv>, next: Next): Promise<void> {

@@ -106,6 +106,10 @@ export const requests = pgTable(
     index('requests_list').on(table.caller, table.createdAt, table.id),
     index('requests_prev').on(table.did, table.prev),
     index('requests_class').on(table.operationClass, table.intendedAt),
+    // Not `signing` and `returned`: every signature passes through them.
+    index('requests_waiting')
+      .on(table.state)
+      .where(sql`${table.state} in ('proposed', 'approved', 'submitted')`),
     uniqueIndex('requests_one_live_per_prev')
       .on(table.did, table.prev)
       .where(

@@ -18,6 +18,8 @@ type Route = {
 const routes: Route[] = [
   { method: 'GET', path: '/healthz', door: 'open' },
   { method: 'GET', path: '/readyz', door: 'open' },
+  { method: 'GET', path: '/metrics', door: 'open' },
+  { method: 'GET', path: '/openapi.json', door: 'open' },
   { method: 'POST', path: '/kms', door: 'kms' },
   { method: 'POST', path: '/kms/', door: 'kms' },
   { method: 'GET', path: '/v1/requests', door: 'v1' },
@@ -71,10 +73,10 @@ it('the app has these routes and no others', () => {
 })
 
 describe.each(routes)('$method $path', (route) => {
-  it('answers a good request with 200, JSON and the security headers', async () => {
+  it('answers a good request with success, JSON and the security headers', async () => {
     const { response, text, lines } = await ask(goodRequest(route))
     expect(response.status).toBe(route.body === undefined ? 200 : 201)
-    JSON.parse(text)
+    if (route.path !== '/metrics') JSON.parse(text)
     expect(Object.fromEntries(response.headers)).toMatchObject({
       'cache-control': 'no-store',
       'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
@@ -104,11 +106,13 @@ describe.each(routes)('$method $path', (route) => {
     const failing = {
       findCredential: fail,
       readiness: fail,
+      metrics: fail,
       initialCredentials: [],
     } satisfies Partial<AppDeps>
     const { response, text } = await ask(goodRequest(route), failing)
     expect(text).not.toMatch(/hunter2|node_modules|\.ts:|Error:/)
-    expect(response.status).toBe(route.path === '/healthz' ? 200 : 500)
+    const cannotFail = ['/healthz', '/openapi.json'].includes(route.path)
+    expect(response.status).toBe(cannotFail ? 200 : 500)
     expect(response.headers.get('x-content-type-options')).toBe('nosniff')
   })
 

@@ -101,6 +101,8 @@ export function doorDeps(changes: Partial<AppDeps> = {}): { deps: AppDeps; lines
     cancel: async () => ({ kind: 'cancelled' }),
     listRequests: async () => [],
     readRequest: async () => null,
+    observe: () => {},
+    metrics: async () => '# no metrics\n',
     readiness: async () => ({ ready: true, parts: {}, warnings: [] }),
     log: { info: line('info'), warn: line('warn'), error: line('error') },
     now: () => new Date(),

@@ -65,24 +65,27 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     type src/config.ts, src/data-dir.ts, src/files, src/policy-files.ts, src/signer,
     type src/policy, type src/sealing, yaml, node:crypto, node:fs/promises, node:path,
     node:url`),
+  'src/metrics.ts': ['prom-client'],
+  'src/measured.ts': list(`
+    src/custody/ports.ts, type src/custody, type src/directory, type src/metrics.ts,
+    src/plc/error.ts, type src/plc, type src/policy, src/signer/signer.ts`),
+  'src/use-cases.ts': list(`
+    src/custody, src/directory, src/events.ts, type src/logger.ts, src/measured.ts,
+    type src/metrics.ts, src/plc, type src/policy, type src/signer, src/store`),
   'src/context.ts': list(`
-    src/config.ts, src/data-dir.ts, src/development.ts, src/events.ts,
-    src/readiness.ts, type src/logger.ts, src/custody, src/directory, src/ecdsa,
+    src/config.ts, src/data-dir.ts, src/development.ts, src/measured.ts, src/metrics.ts,
+    src/readiness.ts, src/use-cases.ts, type src/logger.ts, src/directory, src/ecdsa,
     src/policy, type src/sealing, src/signer, src/store, type pg, node:path`),
-  'src/doors.ts': [
-    'type src/context.ts',
-    'src/http',
-    'type src/logger.ts',
-    'src/store',
-    'type hono',
-  ],
+  'src/doors.ts': list(`
+    type src/context.ts, src/http, type src/logger.ts, src/metrics.ts, src/store, type hono`),
   'src/announce.ts': ['src/context.ts', 'src/development.ts', 'src/store'],
   'src/main.ts': list(`
     src/announce.ts, src/config.ts, src/context.ts, src/doors.ts, src/logger.ts,
     src/http/server.ts, node:fs/promises`),
   'scripts/online': list(`
     src/config.ts, src/context.ts, src/data-dir.ts, src/development.ts, src/files,
-    src/logger.ts, src/main.ts, src/directory, src/policy, src/signer, src/store,
+    src/logger.ts, src/main.ts, src/client, type src/api, src/directory, src/policy,
+    src/signer, src/store,
     node:fs/promises, node:path, node:util`),
   'scripts/online/verify': [...pureFolders, 'src/ecdsa', 'node:fs'],
   'scripts/holdfast.ts': ['scripts/online', 'node:util'],
@@ -105,6 +108,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   hono: ['src/http', 'type src/doors.ts'],
   '@hono/node-server': ['src/http/server.ts'],
   pino: ['src/logger.ts'],
+  'prom-client': ['src/metrics.ts'],
   yaml: ['src/policy/yaml.ts', 'src/development.ts'],
   secp256k1: ['src/ecdsa/native.ts'],
   '@atproto/crypto': ['src/plc', 'src/ecdsa', 'src/signer'],

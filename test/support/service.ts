@@ -51,7 +51,14 @@ export async function startService(): Promise<Service> {
   const server = await listen(await doorsOf(context, log), { host: '127.0.0.1', port: 0 })
   const keyDid = context.policies.keys.find(({ id }) => id === developmentKey)?.did ?? ''
   return {
-    ...{ url: server.url, dataDir, context, directory, pds, other, keyDid, lines },
+    url: server.url,
+    dataDir,
+    context,
+    directory,
+    pds,
+    other,
+    keyDid,
+    lines,
     async stop() {
       await server.close()
       await context.close()

@@ -26,11 +26,7 @@ export function parseListQuery(target: string): ListQuery {
     )
   }
   const { state, cursor, limit } = parsed.data
-  return {
-    state: state ?? null,
-    after: cursor ?? null,
-    limit: limit === undefined ? DEFAULT_LIMIT : Number(limit),
-  }
+  return { state: state ?? null, after: cursor ?? null, limit: limit ?? DEFAULT_LIMIT }
 }
 
 /** What is no id is the id of nothing: the store is not asked. */

@@ -152,9 +152,9 @@ describe('a request that is denied', () => {
 describe("another caller's request", () => {
   it('is a 404 on every route, as if there were none', async () => {
     const { id } = await propose(genesis())
-    const calls = [other.readRequest(id), other.sign(id), other.submit(id), other.cancel(id)]
-    for (const call of calls) {
-      expect(await problemOf(call)).toMatchObject({ status: 404, code: 'not-found' })
+    for (const name of ['readRequest', 'sign', 'submit', 'cancel'] as const) {
+      const problem = await problemOf(other[name](id))
+      expect(problem).toMatchObject({ status: 404, code: 'not-found' })
     }
     expect((await pds.readRequest(id)).state).toBe('approved')
   })
@@ -240,9 +240,8 @@ describe('a submission', () => {
   it('is accepted, and confirmed by a look later, when the log cannot be read after it', async () => {
     const { id } = await propose(genesis())
     await pds.sign(id)
-    const slow = service.directory.fail
-    slow({ on: 'read', mode: 'slow', ms: 1, times: 1 })
-    slow({ on: 'read', mode: 'refuse', times: 1 })
+    service.directory.fail({ on: 'read', mode: 'slow', ms: 1, times: 1 })
+    service.directory.fail({ on: 'read', mode: 'refuse', times: 1 })
     expect(await pds.submit(id)).toMatchObject({
       state: 'submitted',
       submission: { outcome: 'accepted', confirmedAt: null },

@@ -1,0 +1,1 @@
+CREATE INDEX "requests_waiting" ON "requests" USING btree ("state") WHERE "requests"."state" in ('proposed', 'approved', 'submitted');

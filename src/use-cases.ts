@@ -1,0 +1,105 @@
+import type { CustodyDeps } from './custody/ask.ts'
+import type { Cancel } from './custody/cancel.ts'
+import { enroll } from './custody/enroll.ts'
+import type { EnrollOutcome } from './custody/enroll.ts'
+import { createFindIdentity } from './custody/find-identity.ts'
+import { createPropose } from './custody/propose.ts'
+import type { Propose } from './custody/propose.ts'
+import { reconcile } from './custody/reconcile.ts'
+import type { Reconciled } from './custody/reconcile.ts'
+import { createSignNow } from './custody/sign-now.ts'
+import type { SignNow } from './custody/sign-now.ts'
+import { createSignRequest } from './custody/sign-request.ts'
+import type { SignRequest } from './custody/sign-request.ts'
+import { createSubmit } from './custody/submit.ts'
+import type { Submit, SubmitDeps } from './custody/submit.ts'
+import type { PlcDirectory } from './directory/directory.ts'
+import { listAccountsOverHttp } from './directory/pds-http.ts'
+import type { SubmitOperation } from './directory/submit.ts'
+import { reportTo } from './events.ts'
+import type { Logger } from './logger.ts'
+import {
+  measuredAction,
+  measuredDecode,
+  measuredParts,
+  measuredSigner,
+  measuredSubmit,
+} from './measured.ts'
+import type { Metrics } from './metrics.ts'
+import { decodeUnsignedOperation } from './plc/encode.ts'
+import type { EcdsaVerify } from './plc/signature.ts'
+import type { PolicySet } from './policy/policy-set.ts'
+import type { Signer } from './signer/signer.ts'
+import { createCancel } from './store/cancel.ts'
+import type { Database } from './store/database.ts'
+import { createAccountSearch } from './store/enrolment-search.ts'
+import { createRequestStore } from './store/request-store.ts'
+import { findKeptRequest } from './store/request-views.ts'
+import { createSubmissionStore } from './store/submission.ts'
+
+/** What doors and commands do with the service. */
+export type UseCases = {
+  readonly signNow: SignNow
+  readonly propose: Propose
+  readonly signRequest: SignRequest
+  readonly submit: Submit
+  readonly cancel: Cancel
+  /** Looks for what was submitted and not seen in the directory's log since. */
+  readonly reconcile: () => Promise<Reconciled>
+  readonly enroll: (did: string, caller: string) => Promise<EnrollOutcome>
+}
+
+export type UseCaseParts = {
+  readonly db: Database
+  readonly policies: PolicySet
+  readonly signers: ReadonlyMap<string, Signer>
+  readonly directory: PlcDirectory
+  readonly submitOperation: SubmitOperation
+  readonly verify: EcdsaVerify
+  readonly log: Logger
+  readonly metrics: Metrics
+}
+
+/** Joins the adapters to custody, with a measuring one around each. */
+export function createUseCases(parts: UseCaseParts): UseCases {
+  const { db, policies, metrics } = parts
+  const reading = measuredParts(metrics, {
+    store: createRequestStore(db),
+    directory: parts.directory,
+    verify: parts.verify,
+    policies,
+    report: reportTo(parts.log),
+  })
+  const search = createAccountSearch(db)
+  const custody: CustodyDeps = {
+    ...reading,
+    signers: measuredSigners(parts),
+    decode: measuredDecode(metrics, decodeUnsignedOperation),
+    findIdentity: createFindIdentity({ ...reading, search, listAccounts: listAccountsOverHttp }),
+  }
+  const submission: SubmitDeps = {
+    ...reading,
+    submissions: createSubmissionStore(db),
+    submitOperation: measuredSubmit(metrics, parts.submitOperation),
+  }
+  const signNow = measuredAction(metrics, 'sign', createSignNow(custody))
+  const find = async (query: { caller: string; requestId: string }) =>
+    await findKeptRequest(db, query)
+  return {
+    signNow,
+    propose: measuredAction(metrics, 'propose', createPropose(custody)),
+    signRequest: createSignRequest({ find, signNow }),
+    submit: measuredAction(metrics, 'submit', createSubmit(submission)),
+    cancel: measuredAction(metrics, 'cancel', createCancel(db)),
+    reconcile: async () => await reconcile(submission),
+    enroll: async (did, caller) => await enroll(did, caller, custody),
+  }
+}
+
+function measuredSigners({ policies, signers, metrics }: UseCaseParts): Map<string, Signer> {
+  const measured = policies.keys.flatMap((key) => {
+    const signer = signers.get(key.id)
+    return signer === undefined ? [] : [[key.id, measuredSigner(metrics, key, signer)] as const]
+  })
+  return new Map(measured)
+}
