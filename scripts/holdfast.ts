@@ -9,7 +9,11 @@ import { migrateCommand, serveCommand } from './online/service.ts'
 const commands: Readonly<Record<string, { readonly usage: string; readonly run: Command }>> = {
   serve: { usage: 'serve', run: serveCommand },
   migrate: { usage: 'migrate', run: migrateCommand },
-  enroll: { usage: 'enroll DID… [--caller NAME]', run: enrollCommand },
+  enroll: {
+    usage:
+      'enroll [DID…] [--from FILE] [--pds URL] [--logs FILE] [--caller NAME] [--rate N] [--refresh]',
+    run: enrollCommand,
+  },
   keys: { usage: 'keys list | keys create ID [--curve K-256|P-256]', run: keys },
   callers: {
     usage: 'callers list | callers add NAME [--key ID] | callers revoke ACCESS-KEY-ID',

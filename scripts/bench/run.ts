@@ -1,12 +1,15 @@
+import { benchEnroll } from './enroll.ts'
 import { benchSign } from './sign.ts'
 
 const benchmarks: Readonly<Record<string, (args: string[]) => Promise<object>>> = {
+  enroll: benchEnroll,
   sign: benchSign,
 }
 
 const usage = `Usage: npm run bench -- NAME [--json] [options]
 
   sign [--rounds N] [--count N] [--concurrency N]   operations signed per second through the KMS door
+  enroll [--count N]                                identities taken into care from a file of audit logs
 
 With --json, the last line is one JSON object.
 `
