@@ -6,7 +6,7 @@ import { follow } from './launch.mjs'
 import { root, say } from './setup.mjs'
 
 /** The folders with a lockfile that types and tests need. */
-export const folders = ['.', 'test/e2e']
+export const folders = ['.', 'test/e2e', 'test/openapi']
 
 /** @typedef {import('./setup.mjs').Prepared} Prepared */
 
