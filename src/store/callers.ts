@@ -35,10 +35,12 @@ export type CredentialSummary = {
 
 type Row = typeof callerCredentials.$inferSelect
 
-const secretContext = (row: Pick<Row, 'caller' | 'accessKeyId' | 'serial'>) => [
+/** The token's hash too: whoever can write rows must not be able to choose a token. */
+const secretContext = (row: Pick<Row, 'caller' | 'accessKeyId' | 'serial' | 'tokenHash'>) => [
   row.caller,
   row.accessKeyId,
   String(row.serial),
+  Buffer.from(row.tokenHash).toString('hex'),
 ]
 
 /** A revocation is an entry, not a column: an old row that is brought back stays revoked. */
@@ -55,6 +57,7 @@ export async function addCredential(
   const accessKeyId = `HFAK${base32(randomBytes(10))}`
   const secretAccessKey = randomBytes(30).toString('base64url')
   const token = randomBytes(32).toString('base64url')
+  const tokenHash = createHash('sha256').update(token).digest()
   await db.transaction(async (tx) => {
     const serial = await nextSerial(tx, caller)
     const [row] = await tx
@@ -65,10 +68,10 @@ export async function addCredential(
         serial,
         sealedSecret: sealer.seal(
           'caller-secret',
-          secretContext({ caller, accessKeyId, serial }),
+          secretContext({ caller, accessKeyId, serial, tokenHash }),
           Buffer.from(secretAccessKey),
         ),
-        tokenHash: createHash('sha256').update(token).digest(),
+        tokenHash,
         createdAt: sql`clock_timestamp()`,
       })
       .returning({ at: callerCredentials.createdAt })
@@ -96,7 +99,12 @@ export function createCredentialFinder(
   db: Database,
   sealer: Sealer,
 ): (accessKeyId: string) => Promise<Credential | null> {
-  const decoyContext = secretContext({ caller: '', accessKeyId: '', serial: 0 })
+  const decoyContext = secretContext({
+    caller: '',
+    accessKeyId: '',
+    serial: 0,
+    tokenHash: new Uint8Array(32),
+  })
   const decoy = sealer.seal('caller-secret', decoyContext, randomBytes(40))
   const findRow = createBatcher({ run: async (ids: readonly string[]) => await findRows(db, ids) })
   return async (accessKeyId) => {
@@ -164,6 +172,9 @@ export async function revokeCredential(
   accessKeyId: string,
 ): Promise<'revoked' | 'already-revoked' | 'unknown'> {
   return await db.transaction(async (tx) => {
+    const named = eq(callerCredentials.accessKeyId, accessKeyId)
+    // A statement of its own: what the next one sees is as of after the lock.
+    await tx.select().from(callerCredentials).where(named).for('update')
     const [row] = await tx
       .select({
         caller: callerCredentials.caller,
@@ -172,8 +183,7 @@ export async function revokeCredential(
         now: sql<Date>`clock_timestamp()`.mapWith(callerCredentials.createdAt),
       })
       .from(callerCredentials)
-      .where(eq(callerCredentials.accessKeyId, accessKeyId))
-      .for('update')
+      .where(named)
     if (row === undefined) return 'unknown'
     if (row.revoked) return 'already-revoked'
     await append(tx, row.now, [
