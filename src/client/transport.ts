@@ -89,15 +89,22 @@ function retryAfterMs(response: Response): number {
 
 /** The JSON of a success. @throws ApiError, NoAnswerError */
 export function readJson({ status, text }: Answer): unknown {
-  if (status >= 200 && status < 300) return parse(text)
-  const problem = parse(text) as Partial<ProblemView> | null
-  throw new ApiError(status, typeof problem?.code === 'string' ? (problem as ProblemView) : null)
+  const body = parse(text)
+  if (status < 200 || status > 299) throw new ApiError(status, problemOf(body))
+  if (body === undefined) throw new NoAnswerError('the answer is not JSON')
+  return body
 }
 
 function parse(text: string): unknown {
   try {
     return JSON.parse(text)
-  } catch (cause) {
-    throw new NoAnswerError('the answer is not JSON', { cause })
+  } catch {
+    return undefined
   }
+}
+
+/** A proxy on the way has answers of its own. */
+function problemOf(body: unknown): ProblemView | null {
+  const problem = body as Partial<ProblemView> | null | undefined
+  return typeof problem?.code === 'string' ? (problem as ProblemView) : null
 }
