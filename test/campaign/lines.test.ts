@@ -60,15 +60,15 @@ test('a line that is too long is told by its number, and those after it are read
   expect(await linesIn([bytesOf(long)])).toEqual([[1, null]])
 })
 
-test('a line without end takes no more memory than a long one', async () => {
+test('of a line without end, two gigabytes here, nothing is kept', async () => {
   let most = 0
   async function* endless() {
     for (let count = 0; count < 2_000; count += 1) {
-      yield await Promise.resolve(Buffer.alloc(64 * 1024, 'x'))
+      yield await Promise.resolve(Buffer.alloc(1024 * 1024))
       if (count % 100 === 0) most = Math.max(most, process.memoryUsage().arrayBuffers)
     }
   }
   const before = process.memoryUsage().arrayBuffers
   for await (const line of linesOf(endless(), { maxBytes: MAX })) expect(line.bytes).toBeNull()
-  expect(most - before).toBeLessThan(64 * 1024 * 1024)
+  expect(most - before).toBeLessThan(1024 * 1024 * 1024)
 })
