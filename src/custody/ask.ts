@@ -133,7 +133,10 @@ type Prior =
     }
   | { readonly kind: 'busy'; readonly message: string }
 
-/** What `prev` names; one that is not known here is looked for first. */
+/**
+ * What `prev` names; one that is not known here is looked for first. So is another caller's, in vain:
+ * neither the answer nor the reads that it costs may tell it from an unknown one.
+ */
 async function priorOf(
   deps: CustodyDeps,
   { caller, operation }: { caller: string; operation: UnsignedOperation },
@@ -143,13 +146,13 @@ async function priorOf(
   }
   if (operation.prev === null) return settled(null, null)
   const previous = await deps.store.findOperation(operation.prev)
-  if (previous !== null) return settled(previous, null)
+  if (previous?.owner === caller) return settled(previous, null)
   const found = await deps.findIdentity({ caller, operation })
   switch (found.kind) {
     case 'found':
       return settled(found.previous, found.observed)
     case 'none':
-      return settled(null, null)
+      return settled(previous, null)
     case 'busy':
       return found
   }
