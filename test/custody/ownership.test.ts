@@ -5,6 +5,7 @@ import { listRequests, readRequest } from '../../src/store/request-views.ts'
 import { keyNamed } from '../plc/build-log.ts'
 import { idOf, openCustody } from '../support/custody.ts'
 import type { As, Custody } from '../support/custody.ts'
+import { directoryThat } from '../support/fake-directory.ts'
 import { departureOf, genesisOf, renamed, tombstoneOf, updateOf } from '../support/operations.ts'
 import type { Signed } from '../support/operations.ts'
 
@@ -70,6 +71,34 @@ describe.each(Object.entries(attempts))('%s by another caller', (_name, build) =
       view: object
     }
   }
+})
+
+describe('when accounts are looked for, and the stranger has some of its own', () => {
+  const foreign = () => renamed(account, 'looked-for')
+  const unknown = () => ({ ...renamed(account, 'looked-for'), prev: unknownCid })
+
+  beforeEach(async () => {
+    await custody.account(`strangers-${Math.random().toString(36).slice(2, 10)}`, stranger)
+    custody.directory.reads.length = 0
+  })
+
+  test('as many logs are read for a foreign prev as for an unknown one', async () => {
+    await custody.sign(foreign(), stranger)
+    const forForeign = custody.directory.reads.splice(0).length
+    await custody.sign(unknown(), stranger)
+
+    expect(forForeign).toBe(custody.directory.reads.length)
+  })
+
+  test('a directory that is down makes both busy', async () => {
+    const directory = directoryThat('is down')
+    const answers = [
+      await custody.sign(foreign(), { ...stranger, directory }),
+      await custody.sign(unknown(), { ...stranger, directory }),
+    ]
+
+    expect(answers[0]).toEqual(answers[1])
+  })
 })
 
 test('a rival’s live signature is not shown to another caller', async () => {
