@@ -41,6 +41,8 @@ export type Pkcs11Backend = {
    */
   openSigner(key: KeyConfig): Promise<Signer>
   health(): readonly TokenHealth[]
+  /** Of the processes that hold the modules now. */
+  childPids(): readonly number[]
   close(): Promise<void>
 }
 
@@ -108,6 +110,7 @@ export function createPkcs11Backend(options: Pkcs11Options): Pkcs11Backend {
   return {
     openSigner,
     health: () => [...tokens.values()].map(healthOf),
+    childPids: () => [...tokens.values()].flatMap(({ client }) => client.childPid() ?? []),
     close: async () => {
       const open = [...tokens.values()]
       tokens.clear()

@@ -66,7 +66,10 @@ function open(message: Open): void {
 function openToken(module: Module, token: Token, message: Open) {
   const size = Math.max(1, Math.min(message.sessions, token.maxSessions ?? message.sessions))
   const pool = createSessionPool(module, token, { size })
-  const keys = createKeyTable(module, (states) => send({ kind: 'keys', states }))
+  const keys = createKeyTable(module, {
+    isLoggedIn: pool.isLoggedIn,
+    report: (states) => send({ kind: 'keys', states }),
+  })
   keys.add(message.keys)
   const loop = createSignLoop({ module, pool, keys, relogin, send, fatal: fail })
   return { module, token, pool, keys, loop }

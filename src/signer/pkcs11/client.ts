@@ -81,6 +81,9 @@ export function createTokenClient(options: TokenOptions) {
       onKeys: (states) => {
         for (const key of states) keyStates.set(key.ref, key)
       },
+      onStop: (why) => {
+        if (why.kind !== 'closed') enter(stateAfter(why))
+      },
     })
     const idle = setInterval(() => void check().catch(() => {}), limits.idleCheckMs)
     const stop = await serving.ended
@@ -89,21 +92,31 @@ export function createTokenClient(options: TokenOptions) {
     return { ...stop, readySince }
   }
 
-  async function beforeNext(stop: Stop, failures: number): Promise<void> {
-    switch (stop.kind) {
+  function stateAfter(why: Stop): TokenState {
+    switch (why.kind) {
       case 'latched':
-        enter(stateOf('latched', `${stop.message}; ${REMEDY}`, stop.latch.serial))
-        return await untilUnlatched(stop.latch.serial)
+        return stateOf('latched', `${why.message}; ${REMEDY}`, why.latch.serial)
       case 'fault':
-        enter(stateOf('unusable', stop.message, state.serial))
+        return stateOf('unusable', why.message, state.serial)
+      case 'stalled':
+      case 'failed':
+      case 'lost':
+      case 'closed':
+        return stateOf('reconnecting', why.message, state.serial)
+    }
+  }
+
+  async function beforeNext(why: Stop, failures: number): Promise<void> {
+    switch (why.kind) {
+      case 'latched':
+        return await untilUnlatched(why.latch.serial)
+      case 'fault':
         return await pause(delayAfterFault(Math.random()))
       case 'stalled':
-        enter(stateOf('reconnecting', stop.message, state.serial))
         return await pause(delayAfterStall(Math.random()))
       case 'failed':
       case 'lost':
       case 'closed':
-        enter(stateOf('reconnecting', stop.message, state.serial))
         return await pause(restartDelay(failures, Math.random()))
     }
   }

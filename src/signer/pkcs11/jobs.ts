@@ -7,7 +7,7 @@ type Job = {
   /** `begun`: the child has said that it uses the key now. */
   stage: 'queued' | 'sent' | 'begun'
   since: number
-  lostChildren: number
+  endedChildren: number
   /** Null when nobody waits any more. */
   waiter: PromiseWithResolvers<Uint8Array> | null
   stopListening: () => void
@@ -15,8 +15,8 @@ type Job = {
 
 export type Jobs = ReturnType<typeof createJobs>
 
-// A job that the child could not begin gets another child; one that ends every child does not.
-const MAX_LOST_CHILDREN = 2
+// A job that ended so many children is not given another.
+const MAX_ENDED_CHILDREN = 3
 
 /**
  * The queue before the child, and what the child has of it. Each job is answered once: with a
@@ -41,7 +41,7 @@ export function createJobs(options: {
       item: { id: (lastId += 1), ref, digest },
       stage: 'queued',
       since: performance.now(),
-      lostChildren: 0,
+      endedChildren: 0,
       waiter,
       stopListening: () => signal.removeEventListener('abort', abort),
     }
@@ -88,8 +88,10 @@ export function createJobs(options: {
     if (failure.kind === 'configuration') {
       return reject(job, new SignerError('key-unusable', failure.message))
     }
-    if (failure.kind === 'reinit' || failure.kind === 'reopen') return again(job, failure.message)
-    reject(job, notUsed(failure.message))
+    if (failure.kind !== 'reinit') return reject(job, notUsed(failure.message))
+    job.endedChildren += 1
+    if (job.endedChildren < MAX_ENDED_CHILDREN) again(job)
+    else reject(job, notUsed(failure.message))
   }
 
   /** The child is gone, and everything it said has been heard. */
@@ -97,15 +99,14 @@ export function createJobs(options: {
     // Backwards: each goes to the front.
     for (const job of [...out.values()].toReversed()) {
       if (job.stage === 'begun') reject(job, maybeUsed(reason))
-      else again(job, reason)
+      else again(job)
     }
     out.clear()
   }
 
-  function again(job: Job, reason: string): void {
+  /** For the next child: its key was certainly not used, and its caller's deadline is its bound. */
+  function again(job: Job): void {
     if (job.waiter === null) return
-    job.lostChildren += 1
-    if (job.lostChildren >= MAX_LOST_CHILDREN) return reject(job, notUsed(reason))
     Object.assign(job, { stage: 'queued', since: performance.now() })
     queued.unshift(job)
   }

@@ -20,7 +20,13 @@ const RETRY_MS = 500
  * The keys by their reference. A handle is used only on the session and under the login it was found
  * with; before its first use on another one the key is found and compared again.
  */
-export function createKeyTable(module: Module, report: (states: KeyState[]) => void) {
+export function createKeyTable(
+  module: Module,
+  parts: {
+    readonly isLoggedIn: (session: Handle) => boolean
+    readonly report: (states: KeyState[]) => void
+  },
+) {
   const specs = new Map<number, KeySpec>()
   const lastFault = new Map<number, KeyFault | null>()
   const everFound = new Set<number>()
@@ -28,9 +34,13 @@ export function createKeyTable(module: Module, report: (states: KeyState[]) => v
 
   function look(session: Handle, spec: KeySpec): Looked {
     const key = { ...findKey(module, session, spec), at: performance.now() }
+    // Logged out meanwhile by another session's doing, we see no private keys at all.
+    if (key.fault !== null && !parts.isLoggedIn(session)) {
+      throw new StepError('find key', 'reopen', 'the token logged us out')
+    }
     const known = bySession.get(session) ?? new Map<number, Looked>()
     bySession.set(session, known.set(spec.ref, key))
-    if (lastFault.get(spec.ref) !== key.fault) report([stateOf(spec.ref, key)])
+    if (lastFault.get(spec.ref) !== key.fault) parts.report([stateOf(spec.ref, key)])
     lastFault.set(spec.ref, key.fault)
     return key
   }

@@ -17,6 +17,11 @@ export class LatchedError extends Error {
   }
 }
 
+/** The PIN was not sent after all, so nobody can have tried it. */
+export class NotTriedError extends Error {
+  override readonly name = 'NotTriedError'
+}
+
 export type LoginParts = {
   readonly latchDir: string
   readonly serial: string
@@ -24,7 +29,8 @@ export type LoginParts = {
   readonly pin: PinSource
   /** How long a login may take, ours or another process's. */
   readonly loginMs: number
-  /** Sends the PIN to C_Login. Resolves with what it said; rejects when there is no answer. */
+  /** Sends the PIN to C_Login. Resolves with what it said; rejects when there is no answer, or with
+   * NotTriedError before the PIN is sent. */
   readonly tryPin: (pin: Uint8Array) => Promise<Failure | null>
 }
 
@@ -61,8 +67,12 @@ async function tryUnderLatch(parts: LoginParts, latch: Latch, pin: Pin): Promise
   let failure: Failure | null
   try {
     failure = await parts.tryPin(pin.bytes)
-  } catch {
-    return await latchWith(parts, latch, { reason: 'login-failed', detail: 'no answer' })
+  } catch (error) {
+    if (!(error instanceof NotTriedError)) {
+      return await latchWith(parts, latch, { reason: 'login-failed', detail: 'no answer' })
+    }
+    await releaseLatch(parts.latchDir, parts.serial)
+    throw error
   }
   if (failure === null) return await releaseLatch(parts.latchDir, parts.serial)
   const detail = failure.ckr === null ? failure.message : nameOf(failure.ckr)

@@ -1,14 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { SignerError } from '../signer.ts'
 import { startChild } from './child-link.ts'
+import { createExchange } from './exchange.ts'
 import type { Jobs } from './jobs.ts'
 import type { Pkcs11Limits } from './limits.ts'
-import { LatchedError, latchFailure, loginOnce } from './login.ts'
+import { LatchedError, NotTriedError, latchFailure, loginOnce } from './login.ts'
 import type { PinSource } from './pin-file.ts'
 import { describeLatch } from './pin-latch.ts'
 import type { Latch } from './pin-latch.ts'
 import type { Failure, FromChild, KeySpec, KeyState, PinState } from './protocol.ts'
 import type { TokenMatch } from './uri.ts'
-import { SignerError } from '../signer.ts'
 
 /** Why a child is no longer used. */
 export type Stop =
@@ -27,8 +28,10 @@ export type ServeParts = {
   readonly jobs: Jobs
   readonly keys: readonly KeySpec[]
   readonly onFound: (serial: string) => void
-  readonly onReady: (sessions: number) => void
+  readonly onReady: () => void
   readonly onKeys: (states: readonly KeyState[]) => void
+  /** At once, while `ended` waits until the child is dead. */
+  readonly onStop: (why: Stop) => void
 }
 
 /** One child at work. */
@@ -45,14 +48,6 @@ export type Serving = {
   readonly close: () => void
 }
 
-type Answer = 'found' | 'login-answer' | 'ready' | 'checked'
-type AnswerOf<K extends Answer> = Extract<FromChild, { kind: K }>
-type Owed = {
-  readonly answer: PromiseWithResolvers<FromChild>
-  readonly since: number
-  readonly limit: number
-}
-
 const CHILD = new URL('child.ts', import.meta.url)
 const WATCH_MS = 50
 // Signatures that the child has at hand for each session, so that none idles for the pipe's sake.
@@ -63,14 +58,12 @@ const AFTERMATH_MS = 250
 /** Starts a child, logs in and signs what is queued, until something ends it. */
 export function serve(parts: ServeParts): Serving {
   const { limits, jobs } = parts
+  const exchange = createExchange()
   const stopped = Promise.withResolvers<Stop>()
-  /** What the child owes us besides signatures. */
-  const owed = new Map<Answer, Owed>()
-  /** What it said before we asked: it goes on while we write the latch. */
-  const early = new Map<Answer, FromChild>()
   let stoppedBy: Stop | null = null
+  let isGone = false
   let lastHeard = performance.now()
-  let lastLogin = performance.now()
+  let lastLogin = lastHeard
   let serial = ''
   let sessions = 0
   let pumping = false
@@ -84,28 +77,33 @@ export function serve(parts: ServeParts): Serving {
     receive,
     garbled: () => stop({ kind: 'lost', message: 'the child said what it cannot say' }),
   })
-  void link.gone.then(() => stop({ kind: 'lost', message: 'the child process died' }))
+  const gone = link.gone.then(() => {
+    isGone = true
+    stop({ kind: 'lost', message: 'the child process died' })
+  })
   const watch = setInterval(() => void lookForStall(), WATCH_MS)
   const started = start()
 
   function stop(why: Stop): void {
     if (stoppedBy !== null) return
     stoppedBy = why
+    sessions = 0
+    parts.onStop(why)
+    // A login that is cut off counts as a wrong PIN: whatever else happened, its answer is awaited.
+    exchange.end(new StoppedError(why), 'login-answer')
     stopped.resolve(why)
-    for (const { answer } of owed.values()) answer.reject(new StoppedError(why))
   }
 
   async function start(): Promise<void> {
     try {
       const { modulePath, token, keys } = parts
       link.send({ kind: 'open', modulePath, token, sessions: limits.sessions, keys })
-      const found = await answer('found', limits.startMs)
+      const found = await exchange.next('found', limits.startMs)
       serial = found.serial
       parts.onFound(serial)
       if (found.needsLogin) await logIn(found.pin)
-      const ready = await answer('ready', limits.startMs)
-      sessions = ready.sessions
-      parts.onReady(sessions)
+      sessions = (await exchange.next('ready', limits.startMs)).sessions
+      parts.onReady()
       pump()
     } catch (error) {
       stop(stopOf(error))
@@ -113,33 +111,16 @@ export function serve(parts: ServeParts): Serving {
   }
 
   async function logIn(pinState: PinState): Promise<void> {
-    await loginOnce({
-      latchDir: parts.latchDir,
-      serial,
-      pinState,
-      pin: parts.pin,
-      loginMs: limits.loginMs,
-      tryPin: async (pin) => {
-        link.send({ kind: 'login', pin })
-        const { failure } = await answer('login-answer', limits.loginMs)
-        lastLogin = performance.now()
-        return failure
-      },
-    })
+    const { latchDir, pin } = parts
+    await loginOnce({ latchDir, serial, pinState, pin, loginMs: limits.loginMs, tryPin })
   }
 
-  /** What the child says next of this kind. Rejects when it stops instead. */
-  async function answer<K extends Answer>(kind: K, limit: number): Promise<AnswerOf<K>> {
-    if (stoppedBy !== null) throw new StoppedError(stoppedBy)
-    const known = early.get(kind)
-    if (early.delete(kind)) return known as AnswerOf<K>
-    const answer = Promise.withResolvers<FromChild>()
-    owed.set(kind, { answer, since: performance.now(), limit })
-    try {
-      return (await answer.promise) as AnswerOf<K>
-    } finally {
-      owed.delete(kind)
-    }
+  async function tryPin(pin: Uint8Array): Promise<Failure | null> {
+    if (stoppedBy !== null) throw new NotTriedError(stoppedBy.message)
+    link.send({ kind: 'login', pin })
+    const { failure } = await exchange.next('login-answer', limits.loginMs)
+    lastLogin = performance.now()
+    return failure
   }
 
   function receive(message: FromChild): void {
@@ -149,9 +130,7 @@ export function serve(parts: ServeParts): Serving {
       case 'login-answer':
       case 'ready':
       case 'checked':
-        if (owed.has(message.kind)) owed.get(message.kind)?.answer.resolve(message)
-        else early.set(message.kind, message)
-        return
+        return exchange.hear(message)
       case 'login-needed':
         relogin = logIn(message.pin).catch((error: unknown) => stop(stopOf(error)))
         return
@@ -201,21 +180,19 @@ export function serve(parts: ServeParts): Serving {
 
   /** A login is not hurried: what waits for it, waits. */
   function stalledAt(): string | null {
-    const now = performance.now()
-    const login = owed.get('login-answer')
-    if (login !== undefined) return now - login.since > login.limit ? 'C_Login' : null
-    for (const [what, { since, limit }] of owed) {
-      if (now - Math.max(since, lastLogin) > limit) return what
-    }
+    const late = exchange.overdue(lastLogin)
+    if (exchange.owes('login-answer')) return late === 'login-answer' ? 'C_Login' : null
+    if (late !== null) return late
     const since = jobs.owedSince(lastHeard)
-    return since !== null && now - Math.max(since, lastLogin) > limits.callMs ? 'sign' : null
+    const age = since === null ? 0 : performance.now() - Math.max(since, lastLogin)
+    return age > limits.callMs ? 'C_Sign' : null
   }
 
   async function check(): Promise<void> {
     checking ??= (async () => {
       try {
         link.send({ kind: 'check' })
-        sessions = (await answer('checked', limits.callMs)).sessions
+        sessions = (await exchange.next('checked', limits.callMs)).sessions
       } finally {
         checking = null
       }
@@ -223,18 +200,25 @@ export function serve(parts: ServeParts): Serving {
     await checking
   }
 
+  /** What the child may still say before it is killed. */
+  async function hearOut(why: Stop): Promise<void> {
+    const isLoggingIn = () => exchange.owes('login-answer') && stalledAt() !== 'C_Login'
+    if (why.kind === 'closed') {
+      await until(() => isGone || !(isLoggingIn() || jobs.outCount() > 0), limits.closeMs)
+      link.send({ kind: 'close' })
+      return await until(() => isGone, limits.closeMs)
+    }
+    if (why.kind === 'failed') await until(() => jobs.begunCount() === 0, AFTERMATH_MS)
+    await until(() => isGone || !isLoggingIn(), limits.loginMs)
+  }
+
   async function end(): Promise<Stop> {
     const why = await stopped.promise
-    sessions = 0
-    if (why.kind === 'failed') await until(() => jobs.begunCount() === 0, AFTERMATH_MS)
-    if (why.kind === 'closed') {
-      await until(() => jobs.outCount() === 0, limits.closeMs)
-      link.send({ kind: 'close' })
-      await Promise.race([link.gone, delay(limits.closeMs, undefined, { ref: false })])
-    }
+    await hearOut(why)
     clearInterval(watch)
     link.kill()
-    await link.gone
+    await gone
+    exchange.end(new StoppedError(why))
     jobs.loseChild(why.message)
     // A login that was cut off writes down that it was.
     await Promise.all([started, relogin])

@@ -106,6 +106,7 @@ export function createSessionPool(
     discard,
     fill,
     openCount,
+    isLoggedIn,
     giveBack: (session: Session) => {
       session.busy = false
     },
