@@ -56,7 +56,7 @@ export async function readEvidence(did: string, deps: EvidenceDeps): Promise<Evi
         case 'unknown':
           failures += 1
           if (failures === MAX_FAILURES) return { kind: 'unread', reason: error.message }
-          await clock.sleep(backoffMs(failures))
+          await clock.sleep(backoffMs(failures - 1))
       }
     }
   }

@@ -5,7 +5,7 @@ import type { Clock } from './clock.ts'
 import { backoffMs } from './pace.ts'
 
 const PAGE_DEADLINE_MS = 30_000
-const MAX_FAILURES = 5
+const MAX_FAILURES = 4
 /** Ten million accounts: a PDS that goes on after that is making them up. */
 const MAX_PAGES = 10_000
 
@@ -47,7 +47,7 @@ async function readPage(
         error instanceof DirectoryError &&
         (error.code === 'unknown' || error.code === 'rate-limited')
       if (!passes || failures === MAX_FAILURES) throw error
-      await clock.sleep(Math.max(error.retryAfterMs ?? 0, backoffMs(failures)))
+      await clock.sleep(Math.max(error.retryAfterMs ?? 0, backoffMs(failures - 1)))
     }
   }
 }

@@ -53,7 +53,10 @@ export async function fastKey(name: string): Promise<Key> {
 const START = Date.UTC(2026, 0, 1)
 
 /** Makes logs of two operations as a PDS leaves them: a genesis, and one change of the handle. */
-export async function createLogMaker(server: string): Promise<{
+export async function createLogMaker(
+  server: string,
+  endpoint = 'https://pds.example.com',
+): Promise<{
   readonly did: string
   readonly make: (index: number) => Promise<AuditRow[]>
 }> {
@@ -68,7 +71,7 @@ export async function createLogMaker(server: string): Promise<{
         verificationMethods: { atproto: (await fastKey(`${server} repo ${index}`)).did },
         alsoKnownAs: [`at://user${index}.pds.example.com`],
         services: {
-          atproto_pds: { type: 'AtprotoPersonalDataServer', endpoint: 'https://pds.example.com' },
+          atproto_pds: { type: 'AtprotoPersonalDataServer', endpoint },
         },
         prev: null,
       }
