@@ -31,7 +31,8 @@ export async function startHoldfast(options: {
   logFile: string
 }): Promise<Holdfast> {
   const { child } = spawnNode({
-    args: [join(checkout, 'scripts/holdfast.ts'), 'serve'],
+    // What `npm start` runs.
+    args: [join(checkout, 'scripts/start.mjs')],
     env: {
       HOLDFAST_PORT: '0',
       HOLDFAST_DATA_DIR: options.dataDir,
