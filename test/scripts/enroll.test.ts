@@ -4,6 +4,7 @@ import { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { UsageError } from '../../scripts/online/command.ts'
 import { enrollCommand } from '../../scripts/online/enroll.ts'
+import { migrate } from '../../src/store/migrate.ts'
 import { openPrivateServer } from '../../src/store/private-server.ts'
 import type { PrivateServer } from '../../src/store/private-server.ts'
 import { silentLog } from '../support/data-dir.ts'
@@ -31,6 +32,7 @@ beforeAll(async () => {
   home = await makeEnrolmentHome({ keyDid: maker.did, plcUrl: directory.url, pds })
   await mkdir(home.dataDir, { mode: 0o711 })
   server = await openPrivateServer({ dataDir: home.dataDir, log: silentLog })
+  await migrate(server.connection)
 })
 beforeEach(() => {
   directory.reads.length = 0
