@@ -1,7 +1,7 @@
 // The process that holds a vendor's PKCS#11 module. Its parent kills it when it does not answer, and
 // never loads the module itself. It can sign and look; it has no call that makes or changes a key.
 import { createKeyTable } from './key-table.ts'
-import { failureOf, findToken, login, openModule, readPinState } from './module.ts'
+import { StepError, failureOf, findToken, login, openModule, readPinState } from './module.ts'
 import type { Module, Token } from './module.ts'
 import type { Failure, FromChild, ToChild } from './protocol.ts'
 import { createSessionPool } from './session-pool.ts'
@@ -16,6 +16,7 @@ const DRAIN_MS = 2_000
 
 let opened: Opened | null = null
 let reloginAsked: { session: Session; logged: PromiseWithResolvers<void> } | null = null
+let refused: Failure | null = null
 let leaving = false
 
 process.on('message', (message) => guard(() => receive(message as ToChild)))
@@ -90,8 +91,7 @@ function loggedIn(token: Opened, pin: Uint8Array): void {
   }
   pin.fill(0)
   send({ kind: 'login-answer', failure })
-  // After a failure the parent ends this process; nobody may try again meanwhile.
-  if (failure !== null) return
+  if (failure !== null) return refuseLogin(failure)
   token.keys.forget()
   if (reloginAsked === null) {
     if (session !== null) token.pool.giveBack(session)
@@ -101,8 +101,15 @@ function loggedIn(token: Opened, pin: Uint8Array): void {
   reloginAsked = null
 }
 
+/** The parent ends this process now; nobody may ask again meanwhile. */
+function refuseLogin(failure: Failure): void {
+  refused = failure
+  reloginAsked?.logged.reject(new StepError('login', 'busy', failure.message))
+}
+
 /** One login at a time: the token knows one state for all sessions. */
 async function relogin(session: Session): Promise<void> {
+  if (refused !== null) throw new StepError('login', 'busy', refused.message)
   if (reloginAsked === null) {
     reloginAsked = { session, logged: Promise.withResolvers<void>() }
     const { module, token } = known()

@@ -57,6 +57,8 @@ export function createTokenClient(options: TokenOptions) {
     while (!closing.signal.aborted) {
       const stop = await serveOnce()
       if (closing.signal.aborted) break
+      enter(stateAfter(stop))
+      settled.resolve()
       // A child that worked for a while was no failure.
       failures = performance.now() - stop.readySince > limits.callMs ? 1 : failures + 1
       await beforeNext(stop, failures)
@@ -77,6 +79,7 @@ export function createTokenClient(options: TokenOptions) {
         readySince = performance.now()
         lastChecked = readySince
         enter(stateOf('ready', 'ready', state.serial))
+        settled.resolve()
       },
       onKeys: (states) => {
         for (const key of states) keyStates.set(key.ref, key)
@@ -142,7 +145,6 @@ export function createTokenClient(options: TokenOptions) {
     const refusal = refusalNow()
     if (refusal !== null) jobs.rejectQueued(refusal)
     if (!same) options.onState(state)
-    settled.resolve()
   }
 
   function losePatience(): void {

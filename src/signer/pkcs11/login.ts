@@ -53,9 +53,9 @@ export async function loginOnce(parts: LoginParts): Promise<void> {
     if (pinState !== 'ok') {
       await latchWith(parts, latch, { reason: reasonOf(pinState), detail: 'token flags' })
     }
+    ownAttempts.add(latch.attempt)
     // Somebody else's was written since we looked.
     if (!(await engageLatch(latchDir, latch))) return await loginOnce(parts)
-    ownAttempts.add(latch.attempt)
     await tryUnderLatch(parts, latch, pin)
   } finally {
     ownAttempts.delete(latch.attempt)

@@ -60,7 +60,7 @@ export function serve(parts: ServeParts): Serving {
   const { limits, jobs } = parts
   const exchange = createExchange()
   const stopped = Promise.withResolvers<Stop>()
-  let stoppedBy: Stop | null = null
+  let stoppedBy: Stop | null = null as Stop | null
   let isGone = false
   let lastHeard = performance.now()
   let lastLogin = lastHeard
@@ -85,7 +85,11 @@ export function serve(parts: ServeParts): Serving {
   const started = start()
 
   function stop(why: Stop): void {
-    if (stoppedBy !== null) return
+    if (stoppedBy !== null) {
+      // The child died, and with it a login: that it is latched now is what there is to say.
+      if (why.kind === 'latched' && stoppedBy.kind !== 'closed') stoppedBy = why
+      return
+    }
     stoppedBy = why
     sessions = 0
     parts.onStop(why)
@@ -208,7 +212,8 @@ export function serve(parts: ServeParts): Serving {
       link.send({ kind: 'close' })
       return await until(() => isGone, limits.closeMs)
     }
-    if (why.kind === 'failed') await until(() => jobs.begunCount() === 0, AFTERMATH_MS)
+    const mayEndWell = why.kind === 'failed' || why.kind === 'latched'
+    if (mayEndWell) await until(() => jobs.begunCount() === 0, AFTERMATH_MS)
     await until(() => isGone || !isLoggingIn(), limits.loginMs)
   }
 
@@ -222,7 +227,7 @@ export function serve(parts: ServeParts): Serving {
     jobs.loseChild(why.message)
     // A login that was cut off writes down that it was.
     await Promise.all([started, relogin])
-    return why
+    return stoppedBy ?? why
   }
 
   return {

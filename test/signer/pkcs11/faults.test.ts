@@ -4,8 +4,10 @@ import type { Signer } from '../../../src/signer/signer.ts'
 import { CKR } from '../../support/pkcs11-shim/shim.ts'
 import type { Rule } from '../../support/pkcs11-shim/shim.ts'
 import { missingForPkcs11 } from '../../support/softhsm.ts'
-import { ask, openBench, signAndRelease, tally, until, within } from './harness.ts'
-import type { Answer, Bench } from './harness.ts'
+import { ask, signAndRelease, tally, within } from './ask.ts'
+import type { Answer } from './ask.ts'
+import { openBench, until } from './harness.ts'
+import type { Bench } from './harness.ts'
 
 const missing = missingForPkcs11()
 const SESSIONS = 4
@@ -196,10 +198,13 @@ describe.skipIf(missing !== null)(`a request (needs ${missing ?? 'nothing more'}
     expect(await ask(signer, bench.p)).toBe('signed')
   })
 
-  test.each(['k', 'p'] as const)('answered by a high-S signature of %s is lowered', async (name) => {
-    const { bench, backend } = await opened()
-    const signer = await backend.openSigner(bench[name])
-    await bench.shim.set({ on: 'C_Sign', action: 'high-s', argument: name === 'k' ? 0 : 1 })
-    for (let n = 0; n < 10; n += 1) await signAndRelease(signer, bench[name])
-  })
+  test.each(['k', 'p'] as const)(
+    'answered by a high-S signature of %s is lowered',
+    async (name) => {
+      const { bench, backend } = await opened()
+      const signer = await backend.openSigner(bench[name])
+      await bench.shim.set({ on: 'C_Sign', action: 'high-s', argument: name === 'k' ? 0 : 1 })
+      for (let n = 0; n < 10; n += 1) await signAndRelease(signer, bench[name])
+    },
+  )
 })

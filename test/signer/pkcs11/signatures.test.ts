@@ -3,7 +3,8 @@ import { verifyWithAtproto } from '../../../src/ecdsa/atproto.ts'
 import { isLowS } from '../../../src/plc/compact.ts'
 import { verifyForRelease } from '../../../src/signer/release.ts'
 import { missingForPkcs11 } from '../../support/softhsm.ts'
-import { newIntent, openBench, signAndRelease, within } from './harness.ts'
+import { newIntent, signAndRelease, within } from './ask.ts'
+import { openBench } from './harness.ts'
 
 const missing = missingForPkcs11()
 const SIGNATURES = 10_000
