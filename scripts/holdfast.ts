@@ -1,25 +1,42 @@
 import { parseArgs } from 'node:util'
-import { callers } from './online/callers.ts'
-import { UsageError, exitCodeOf } from './online/command.ts'
+import { exitCodeOf } from './online/command.ts'
 import type { Command } from './online/command.ts'
-import { enrollCommand } from './online/enroll.ts'
-import { keys } from './online/keys.ts'
-import { migrateCommand, serveCommand } from './online/service.ts'
 
-const commands: Readonly<Record<string, { readonly usage: string; readonly run: Command }>> = {
-  serve: { usage: 'serve', run: serveCommand },
-  migrate: { usage: 'migrate', run: migrateCommand },
+/** Each is loaded when it is asked for: `log verify` needs neither database nor network. */
+const commands: Readonly<
+  Record<string, { readonly usage: string; readonly load: () => Promise<Command> }>
+> = {
+  serve: {
+    usage: 'serve',
+    load: async () => (await import('./online/service.ts')).serveCommand,
+  },
+  migrate: {
+    usage: 'migrate',
+    load: async () => (await import('./online/service.ts')).migrateCommand,
+  },
   enroll: {
     usage:
       'enroll [DID…] [--from FILE] [--pds URL] [--logs FILE] [--caller NAME] [--rate N] [--refresh]',
-    run: enrollCommand,
+    load: async () => (await import('./online/enroll.ts')).enrollCommand,
   },
-  keys: { usage: 'keys list | keys create ID [--curve K-256|P-256]', run: keys },
+  keys: {
+    usage: 'keys list | keys create ID [--curve K-256|P-256]',
+    load: async () => (await import('./online/keys.ts')).keys,
+  },
   callers: {
     usage: 'callers list | callers add NAME [--key ID] | callers revoke ACCESS-KEY-ID',
-    run: callers,
+    load: async () => (await import('./online/callers.ts')).callers,
   },
-  log: { usage: 'log verify FILE', run: logCommand },
+  requests: {
+    usage:
+      'requests list | requests show ID [--operation] | requests propose --key ID --from-file FILE | ' +
+      'requests sign|submit|cancel ID',
+    load: async () => (await import('./online/requests.ts')).requests,
+  },
+  log: {
+    usage: 'log history DID | log data DID | log verify FILE',
+    load: async () => logCommand,
+  },
 }
 
 const help = `holdfast: custody for the keys that own identities in the AT Protocol
@@ -34,10 +51,9 @@ Every command works while the service runs, and reads the same environment (READ
 Exit codes: 0 done, 1 denied or not valid, 2 wrong usage or configuration, 3 could not run.
 `
 
-/** `log verify` needs neither database nor network, so it is loaded apart from all that does. */
 async function logCommand(args: string[]): Promise<number> {
   const [verb, ...rest] = args
-  if (verb !== 'verify') throw new UsageError('log verify FILE')
+  if (verb !== 'verify') return await (await import('./online/log.ts')).log(args)
   const { logVerify } = await import('./online/verify/log.ts')
   return await logVerify(rest)
 }
@@ -59,7 +75,9 @@ async function run(args: string[]): Promise<number> {
     process.stdout.write(`Usage: scripts/holdfast ${command.usage} [--json]\n`)
     return 0
   }
-  return await command.run(rest)
+  return await (
+    await command.load()
+  )(rest)
 }
 
 try {

@@ -1,5 +1,5 @@
+import { pdsEnvPath } from './config.ts'
 import type { Context } from './context.ts'
-import { pdsEnvPath } from './context.ts'
 import {
   developmentCaller,
   developmentKey,

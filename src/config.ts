@@ -37,6 +37,9 @@ const names = [
   'HOLDFAST_SECRET_FILE',
   'DATABASE_URL',
   'DATABASE_OWNER_URL',
+  // For commands that are clients of the service; the service itself reads neither.
+  'HOLDFAST_TOKEN',
+  'HOLDFAST_TOKEN_FILE',
 ] as const
 export type Env = Readonly<Partial<Record<(typeof names)[number], string>>>
 
@@ -102,6 +105,11 @@ export function secretPath(config: Config): string {
   return config.secretFile ?? join(config.dataDir, 'secret')
 }
 
+/** Where the lines for the PDS are kept, the secret of the development caller among them. */
+export function pdsEnvPath(config: Config): string {
+  return join(config.dataDir, 'pds.env')
+}
+
 /** Whether a path lies in the data directory, and so in every copy of it. */
 export function isInDataDir(config: Config, path: string): boolean {
   const inside = relative(config.dataDir, path)
@@ -153,6 +161,7 @@ function toPublicUrl(text: string): string {
   return url.origin
 }
 
-function isLoopback(host: string): boolean {
+/** Whether what is said to this host stays on this machine. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.[0-9]{1,3}){3}$/.test(host)
 }

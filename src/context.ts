@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import type pg from 'pg'
 import { ConfigError, isInDataDir, secretPath } from './config.ts'
 import type { Config, Secrets } from './config.ts'
@@ -182,9 +181,4 @@ function warningsOf(policies: PolicySet): string[] {
     )
   }
   return warnings
-}
-
-/** Where the lines for the PDS are kept. */
-export function pdsEnvPath(config: Config): string {
-  return join(config.dataDir, 'pds.env')
 }

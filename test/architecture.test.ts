@@ -305,7 +305,7 @@ const bad: readonly Bad[] = [
       `${list}: src/events.ts: src/events.ts may not import src/signer/pkcs11/x.ts`,
       `${list}: src/signer/pkcs11/x.ts: src/signer/pkcs11 may not import pkcs11js`,
       `${owner}: src/signer/pkcs11/x.ts: imports pkcs11js, which belongs to src/signer/pkcs11/module.ts`,
-      "a vendor's PKCS#11 module is never loaded into the service's own process: src/signer/pkcs11/x.ts: imports pkcs11js (scripts/holdfast.ts → scripts/online/callers.ts → scripts/online/command.ts → src/context.ts → src/use-cases.ts → src/events.ts → src/signer/pkcs11/x.ts)",
+      "a vendor's PKCS#11 module is never loaded into the service's own process: src/signer/pkcs11/x.ts: imports pkcs11js (scripts/holdfast.ts → scripts/online/command.ts → src/context.ts → src/use-cases.ts → src/events.ts → src/signer/pkcs11/x.ts)",
     ],
   },
   {

@@ -1,7 +1,7 @@
 import { ConfigError, readEnv, toConfig, toSecrets } from '../../src/config.ts'
-import { createContext } from '../../src/context.ts'
 import type { Context } from '../../src/context.ts'
 import { createLogger } from '../../src/logger.ts'
+import { asciiJson } from '../../src/plc/text.ts'
 import { PolicyError } from '../../src/policy/error.ts'
 
 /** Takes what stands behind the command's name, answers the exit code of the contract. */
@@ -21,6 +21,8 @@ export async function withContext<T>(use: (context: Context) => Promise<T>): Pro
   const env = readEnv(process.env)
   const log = createLogger()
   log.level = 'warn'
+  // Loaded here, since it brings the database and all adapters along; many commands need neither.
+  const { createContext } = await import('../../src/context.ts')
   const context = await createContext({
     config: toConfig(env, process.cwd()),
     secrets: toSecrets(env),
@@ -38,8 +40,9 @@ export function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
+/** On one line, and nothing in it that a terminal would obey. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value))
+  print(asciiJson(value))
 }
 
 export function exitCodeOf(error: unknown): { code: number; message: string } {
