@@ -165,15 +165,6 @@ describe('read once when a key stands below ours', () => {
     expect(await custody.sign(next)).toMatchObject({ kind: 'busy' })
   })
 
-  test('a directory that accepts and never answers: busy within ten seconds', async () => {
-    const begun = performance.now()
-    const directory = directoryThat('accepts but times out')
-
-    expect(await custody.sign(next, { directory })).toMatchObject({ kind: 'busy' })
-    expect(performance.now() - begun).toBeLessThan(10_000)
-    expect(custody.bench.uses).toBe(0)
-  })
-
   test('an old signature on the same prev asks for no second read', async () => {
     const first = idOf(await custody.sign(next))
     await ageSignature(custody.pool, first, 61)

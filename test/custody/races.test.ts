@@ -22,7 +22,8 @@ import type { Released } from '../support/record-check.ts'
 import { startServiceProcess } from '../support/service-process.ts'
 import type { ServiceProcess } from '../support/service-process.ts'
 
-// Two instances of the real service on one Postgres, asked through their KMS doors.
+// Two instances of the real service on one Postgres, asked through their KMS doors. All at once: the
+// lease of a killed claim is waited for while the others race.
 
 type Caller = ReturnType<typeof kmsCaller>
 
@@ -66,7 +67,7 @@ const RACES = ROUNDS * IDENTITIES
 /** Races under way at once; each is two requests. */
 const AT_ONCE = 16
 
-test(
+test.concurrent(
   `${RACES} races of two operations on one prev, one at each instance: exactly one is signed`,
   { timeout: 300_000 },
   async () => {
@@ -93,7 +94,7 @@ test(
   },
 )
 
-test(
+test.concurrent(
   'the same operation at both instances at once: one signature for both',
   { timeout: 60_000 },
   async () => {
@@ -113,7 +114,7 @@ test(
   },
 )
 
-test('of 30 departures at once, at both instances, the limit for all lets 20 through', async () => {
+test.concurrent('of 30 departures at once, at both instances, the limit for all lets 20 through', async () => {
   const heads = await inParallel(range(30), async (n) => await account(`leaver-${n}`))
   const elsewhere = (await keyNamed('elsewhere')).did()
   const answers = await Promise.all(
@@ -150,7 +151,7 @@ test.concurrent.each([
     expect(denied).toMatchObject({ status: 400, code: 'AccessDeniedException' })
     expect('message' in denied && denied.message).toContain(await requestOf(first))
     expect(answer.status).toBe(200)
-    expect(performance.now() - died).toBeLessThan(12_000)
+    expect(performance.now() - died).toBeLessThan(15_000)
     expect(await ask(0, first)).toMatchObject({ code: 'AccessDeniedException' })
     expect(await findingsOf(pool, released)).toEqual([])
   },

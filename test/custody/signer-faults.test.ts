@@ -9,7 +9,6 @@ import {
   bitFlip,
   brokenSigner,
   changedBy,
-  deafSigner,
   failingSigner,
   otherBytesSigner,
   usesKeyAndTimesOut,
@@ -146,15 +145,6 @@ describe('a signer that used the key and lost the answer', () => {
     expect((denied as { message: string }).message).toContain(first)
     expect(await custody.sign(renamed(account, 'lost-rival-2'))).toMatchObject({ kind: 'signed' })
   })
-})
-
-test('a signer that never answers and does not listen: busy at the deadline, within the lease', async () => {
-  custody.bench.fault = deafSigner()
-  const begun = performance.now()
-  const result = await custody.sign(genesisOf('deaf', [custody.key.did]))
-
-  expect(result).toMatchObject({ kind: 'busy', requestId: expect.any(String) })
-  expect(performance.now() - begun).toBeLessThan(8_000)
 })
 
 test.each(['K-256', 'P-256'] as const)(

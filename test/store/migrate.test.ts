@@ -69,13 +69,13 @@ test('a start killed at any moment leaves a database that the next one migrates'
   const script = `import { migrate } from ${JSON.stringify(source)}
     process.stdout.write('begun')
     await migrate(${JSON.stringify(empty.connection)})`
-  for (let attempt = 0; attempt < 6; attempt += 1) {
+  for (let attempt = 0; attempt < 4; attempt += 1) {
     const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     const ended = once(child, 'exit')
     await once(child.stdout, 'data')
-    await sleep(attempt * 8)
+    await sleep(attempt * 12)
     child.kill('SIGKILL')
     await ended
   }

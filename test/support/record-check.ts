@@ -51,16 +51,26 @@ export async function findingsOf(pool: Pool, released: readonly Released[]): Pro
   ]
 }
 
+/** All of it as of one moment: other calls may be under way. */
 async function readRecord(pool: Pool): Promise<Ledger> {
-  const [rows, operations, outbox] = await Promise.all([
-    pool.query<Row>('select * from requests'),
-    pool.query<Operation>('select * from operations'),
-    pool.query<{ id: string; kind: string; subject: string; body: Buffer }>(
+  const client = await pool.connect()
+  try {
+    await client.query('begin isolation level repeatable read read only')
+    const rows = await client.query<Row>('select * from requests')
+    const operations = await client.query<Operation>('select * from operations')
+    const outbox = await client.query<{ id: string; kind: string; subject: string; body: Buffer }>(
       'select * from audit_outbox order by id',
-    ),
-  ])
-  const entries = outbox.rows.map((row) => ({ ...row, id: Number(row.id), body: decode(row.body) }))
-  return { rows: rows.rows, operations: operations.rows, entries: entries as Entry[] }
+    )
+    await client.query('commit')
+    const entries = outbox.rows.map((row) => ({
+      ...row,
+      id: Number(row.id),
+      body: decode<Record<string, unknown>>(row.body),
+    }))
+    return { rows: rows.rows, operations: operations.rows, entries }
+  } finally {
+    client.release()
+  }
 }
 
 async function checkRow(record: Ledger, row: Row): Promise<string[]> {
