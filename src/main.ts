@@ -5,6 +5,7 @@ import { createContext } from './context.ts'
 import { announce } from './announce.ts'
 import { doorsOf } from './doors.ts'
 import { listen } from './http/server.ts'
+import { startJobs } from './jobs.ts'
 import { createLogger } from './logger.ts'
 
 /** Runs the service until it is told to stop; resolves when everything is drained and closed. */
@@ -22,8 +23,9 @@ export async function serve(environment: NodeJS.ProcessEnv, workDir: string): Pr
       ...(await readTls(config)),
     })
     await announce(context, { url: server.url, print: (line) => process.stdout.write(`${line}\n`) })
+    const jobs = startJobs(context, log)
     log.info({ reason: await stopped }, 'stopping: requests under way are finished first')
-    await server.close()
+    await Promise.all([server.close(), jobs.stop()])
   } finally {
     await context.close()
   }

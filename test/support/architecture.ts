@@ -81,8 +81,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/announce.ts': list(`
     src/config.ts, type src/context.ts, src/development.ts, src/store`),
   'src/main.ts': list(`
-    src/announce.ts, src/config.ts, src/context.ts, src/doors.ts, src/logger.ts,
-    src/http/server.ts, node:fs/promises`),
+    src/announce.ts, src/config.ts, src/context.ts, src/doors.ts, src/jobs.ts,
+    src/logger.ts, src/http/server.ts, node:fs/promises`),
+  'src/jobs.ts': ['type src/context.ts', 'type src/logger.ts', 'node:timers/promises'],
   'scripts/online': list(`
     src/config.ts, src/context.ts, src/data-dir.ts, src/development.ts, src/files,
     src/logger.ts, src/main.ts, src/client, type src/api, src/custody/read-log.ts,
