@@ -20,11 +20,11 @@ const commands: Readonly<
     load: async () => (await import('./online/enroll.ts')).enrollCommand,
   },
   keys: {
-    usage: 'keys list | keys create ID [--curve K-256|P-256]',
+    usage: 'keys list | keys create ID [--curve K-256|P-256] | keys import ID --from FILE|-',
     load: async () => (await import('./online/keys.ts')).keys,
   },
   callers: {
-    usage: 'callers list | callers add NAME [--key ID] | callers revoke ACCESS-KEY-ID',
+    usage: 'callers list | callers add NAME [--key ID] [--pds URL] | callers revoke ACCESS-KEY-ID',
     load: async () => (await import('./online/callers.ts')).callers,
   },
   requests: {

@@ -7,8 +7,10 @@ import { replaceFile } from '../../src/files/write-once.ts'
 import { addCredential, listCredentials, revokeCredential } from '../../src/store/callers.ts'
 import { UsageError, print, printJson, withContext } from './command.ts'
 import type { Command } from './command.ts'
+import { parsePdsOption } from './pds-option.ts'
 
-const usage = 'callers list | callers add NAME [--key ID] | callers revoke ACCESS-KEY-ID [--json]'
+const usage =
+  'callers list | callers add NAME [--key ID] [--pds URL] | callers revoke ACCESS-KEY-ID [--json]'
 
 export const callers: Command = async ([verb, ...args]) => {
   switch (verb) {
@@ -37,7 +39,8 @@ async function list(args: string[]): Promise<number> {
     if (values.json === true) printJson({ callers: named, orphans })
     else {
       for (const caller of named) {
-        print(`${caller.name}  keys: ${caller.keys.join(', ')}`)
+        const pds = caller.pds === undefined ? '' : `  pds: ${caller.pds}`
+        print(`${caller.name}  keys: ${caller.keys.join(', ')}${pds}`)
         for (const credential of caller.credentials) print(`  ${describe(credential)}`)
       }
       for (const credential of orphans)
@@ -55,12 +58,13 @@ async function add(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { key: { type: 'string' }, json: { type: 'boolean' } },
+    options: { key: { type: 'string' }, pds: { type: 'string' }, json: { type: 'boolean' } },
   })
   const [name, extra] = positionals
   if (name === undefined || extra !== undefined) throw new UsageError(usage)
   return await withContext(async (context) => {
-    const added = await grant(context, name, values.key ?? null)
+    const pds = values.pds === undefined ? null : parsePdsOption(values.pds, usage)
+    const added = await grant(context, { name, key: values.key ?? null, pds })
     const made = await addCredential(context.db, context.sealer, name)
     if (values.json === true) printJson(made)
     else {
@@ -83,15 +87,18 @@ async function add(args: string[]): Promise<number> {
  */
 async function grant(
   { policies, policiesDir }: Context,
-  name: string,
-  key: string | null,
+  { name, key, pds }: { name: string; key: string | null; pds: string | null },
 ): Promise<boolean> {
   const caller = policies.callers.find((candidate) => candidate.name === name)
   if (caller !== undefined) {
-    if (key === null || caller.keys.includes(key)) return false
-    throw new UsageError(
-      `${usage}\ncallers.yaml does not grant key ${key} to ${name}; change it there`,
-    )
+    const wrong = [
+      ...(key === null || caller.keys.includes(key)
+        ? []
+        : [`does not grant key ${key} to ${name}`]),
+      ...(pds === null || caller.pds === pds ? [] : [`does not give ${name} the address ${pds}`]),
+    ]
+    if (wrong.length === 0) return false
+    throw new UsageError(`${usage}\ncallers.yaml ${wrong.join(' and ')}; change it there`)
   }
   if (policies.env === 'prod') {
     throw new UsageError(`${usage}\nno caller ${name} in callers.yaml; add it there first`)
@@ -104,8 +111,11 @@ async function grant(
   ) {
     throw new UsageError(`${usage}\n${name} is new: say which online key it may use with --key ID`)
   }
+  const other = policies.callers.find((candidate) => pds !== null && candidate.pds === pds)
+  if (other !== undefined) throw new UsageError(`${usage}\n${pds} is the address of ${other.name}`)
+  const item = { name, keys: [key], ...(pds === null ? {} : { pds }) }
   const path = join(policiesDir, 'callers.yaml')
-  await replaceFile(path, withItem(await readFile(path, 'utf8'), { name, keys: [key] }))
+  await replaceFile(path, withItem(await readFile(path, 'utf8'), item))
   return true
 }
 

@@ -11,14 +11,13 @@ import type { Context } from '../../src/context.ts'
 import { listAccountsOverHttp } from '../../src/directory/pds-http.ts'
 import { createPlcDirectory } from '../../src/directory/plc-http.ts'
 import { openVerifier } from '../../src/ecdsa/native.ts'
-import { PolicyError } from '../../src/policy/error.ts'
-import { parsePdsAddress } from '../../src/policy/pds-address.ts'
 import { createAccountSearch } from '../../src/store/enrolment-search.ts'
 import { createEnrolmentStore } from '../../src/store/enrolment.ts'
 import { UsageError, withContext } from './command.ts'
 import type { Command } from './command.ts'
 import { createEnrollReport } from './enroll-report.ts'
 import type { EnrollReport } from './enroll-report.ts'
+import { parsePdsOption } from './pds-option.ts'
 
 const usage =
   'enroll [DID…] [--from FILE] [--pds URL] [--logs FILE] [--caller NAME] [--rate N] [--refresh] [--json]'
@@ -175,17 +174,8 @@ function parseOptions(args: string[]): Options {
     caller,
     refresh,
     json,
-    pds: pds === undefined ? null : parsePds(pds),
+    pds: pds === undefined ? null : parsePdsOption(pds, usage),
     rate: parseRate(values.rate),
-  }
-}
-
-function parsePds(text: string): string {
-  try {
-    return parsePdsAddress(text)
-  } catch (error) {
-    if (!(error instanceof PolicyError)) throw error
-    throw new UsageError(`${usage}\n--pds: ${error.message}`)
   }
 }
 

@@ -5,8 +5,10 @@ import { openPolicies } from '../../src/development.ts'
 import { createFileKey } from '../../src/signer/file.ts'
 import { UsageError, print, printJson } from './command.ts'
 import type { Command } from './command.ts'
+import { importKey } from './keys-import.ts'
 
-const usage = 'keys list | keys create ID [--curve K-256|P-256] [--json]'
+const usage =
+  'keys list | keys create ID [--curve K-256|P-256] | keys import ID --from FILE|- [--curve K-256|P-256] [--json]'
 
 export const keys: Command = async ([verb, ...args]) => {
   switch (verb) {
@@ -14,6 +16,11 @@ export const keys: Command = async ([verb, ...args]) => {
       return await list(args)
     case 'create':
       return await create(args)
+    case 'import':
+      return await importKey(args, async () => {
+        const { config, sealer } = await open()
+        return { dir: keysDir(config), sealer }
+      })
     default:
       throw new UsageError(usage)
   }
@@ -26,7 +33,7 @@ async function list(args: string[]): Promise<number> {
   if (values.json === true) printJson(policies.keys)
   else {
     for (const key of policies.keys) {
-      const marks = key.development ? ' (development)' : ''
+      const marks = `${key.development ? ' (development)' : ''}${key.exposed === true ? ' (exposed)' : ''}`
       print(`${key.id}  ${key.class}  ${key.curve}  ${key.uri ?? 'offline'}  ${key.did}${marks}`)
     }
   }

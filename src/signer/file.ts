@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { P256Keypair, Secp256k1Keypair } from '@atproto/crypto'
 import { z } from 'zod'
@@ -35,19 +35,59 @@ export async function createFileKey(
       ? await Secp256k1Keypair.create({ exportable: true })
       : await P256Keypair.create({ exportable: true })
   const did = keypair.did()
-  const sealed = files.sealer.seal(
-    'file-key',
-    sealContext(name, curve, did),
-    await keypair.export(),
-  )
+  const made = await writeKeyFile(files, name, { curve, did, secret: await keypair.export() })
+  return made ? did : null
+}
+
+export type ImportedKey =
+  | { readonly kind: 'imported'; readonly did: string }
+  /** A key of this name, or this key under another name, is there; nothing was written. */
+  | { readonly kind: 'there'; readonly name: string; readonly did: string }
+
+/**
+ * Seals a key that was made elsewhere.
+ * @param secret 32 bytes, in the range of the curve; the caller clears them
+ */
+export async function importFileKey(
+  files: KeyFiles,
+  name: string,
+  { curve, secret }: { curve: Curve; secret: Uint8Array },
+): Promise<ImportedKey> {
+  const did = await didOfSecret(curve, secret)
+  for (const there of await readdir(files.dir)) {
+    if (!there.endsWith('.json')) continue
+    const { did: known } = await readKeyFile(join(files.dir, there))
+    if (known === did) return { kind: 'there', name: there.slice(0, -'.json'.length), did }
+  }
+  const made = await writeKeyFile(files, name, { curve, did, secret })
+  return made ? { kind: 'imported', did } : { kind: 'there', name, did }
+}
+
+async function didOfSecret(curve: Curve, secret: Uint8Array): Promise<string> {
+  // The library may keep what it is given, and the caller clears his own.
+  const copy = Uint8Array.from(secret)
+  try {
+    const keypair =
+      curve === 'K-256' ? await Secp256k1Keypair.import(copy) : await P256Keypair.import(copy)
+    return keypair.did()
+  } finally {
+    copy.fill(0)
+  }
+}
+
+async function writeKeyFile(
+  files: KeyFiles,
+  name: string,
+  { curve, did, secret }: { curve: Curve; did: string; secret: Uint8Array },
+): Promise<boolean> {
+  const sealed = files.sealer.seal('file-key', sealContext(name, curve, did), secret)
   const content = {
     format: 'holdfast/file-key/v1',
     curve,
     did,
     sealed: Buffer.from(sealed).toString('base64'),
   } satisfies z.infer<typeof keyFile>
-  const made = await writeOnce(pathOf(files, name), `${JSON.stringify(content)}\n`)
-  return made ? did : null
+  return await writeOnce(pathOf(files, name), `${JSON.stringify(content)}\n`)
 }
 
 /**
