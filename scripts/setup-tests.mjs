@@ -1,14 +1,36 @@
-// What the end-to-end tests need beyond the packages: a compiler, and the PDS's SQLite addon.
+// What the tests need beyond the packages: a compiler, SoftHSM2, and addons built with the compiler.
 import { spawnSync } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lockClone, npm, root, say } from './setup.mjs'
 
 const addon = 'better-sqlite3'
 const folder = join(root, 'test/e2e')
 
-/** Debian's package for each program that building the addon takes. */
-const programs = { 'g++': 'g++', make: 'make', python3: 'python3' }
+/** Debian's package for each program that the tests use: to build addons and a fault-injecting module. */
+const programs = {
+  'g++': 'g++',
+  gcc: 'gcc',
+  make: 'make',
+  python3: 'python3',
+  'softhsm2-util': 'softhsm2',
+  'pkcs11-tool': 'opensc',
+}
+
+/**
+ * Before anything else is set up: an optional addon whose build found no compiler is left out by
+ * npm, and with one it is installed again.
+ *
+ * @returns {string[]} Debian packages that are missing and could not be installed
+ */
+export function prepareSystem() {
+  const missing = installPackages()
+  const packages = join(root, 'node_modules')
+  const built = join(packages, 'pkcs11js/build/Release/pkcs11.node')
+  if (missing.length === 0 && !existsSync(built))
+    rmSync(join(packages, '.holdfast-stamp'), { force: true })
+  return missing
+}
 
 /**
  * Makes the end-to-end tests able to run.
@@ -19,7 +41,7 @@ const programs = { 'g++': 'g++', make: 'make', python3: 'python3' }
 export async function prepareEndToEnd({ env }) {
   const stamp = join(folder, 'node_modules/.holdfast-addon')
   if (existsSync(stamp)) return null
-  const missing = installPackages()
+  const missing = missingPackages()
   if (missing.length > 0) {
     return `the PDS's addon ${addon} cannot be built without ${missing.join(', ')}: install them`
   }
@@ -55,6 +77,6 @@ function installPackages() {
 
 function missingPackages() {
   return Object.entries(programs)
-    .filter(([program]) => spawnSync(program, ['--version'], { stdio: 'ignore' }).status !== 0)
+    .filter(([program]) => spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0)
     .map(([, name]) => name)
 }

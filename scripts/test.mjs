@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { bin, folders, runChecks } from './checks.mjs'
 import { preparedOrExit } from './launch.mjs'
 import { root, say } from './setup.mjs'
-import { prepareEndToEnd } from './setup-tests.mjs'
+import { prepareEndToEnd, prepareSystem } from './setup-tests.mjs'
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Sum
@@ -19,6 +19,8 @@ const paths = args.filter((arg) => arg.startsWith('test/'))
 const others = args.filter((arg) => !arg.startsWith('test/'))
 const isEndToEnd = (/** @type {string} */ path) => path.startsWith(endToEnd)
 
+const lacking = prepareSystem()
+if (lacking.length > 0) say(`Tests that need ${lacking.join(', ')} cannot run: install them.`)
 const prepared = await preparedOrExit(folders)
 /** @type {Sum[]} */
 const sums = []
