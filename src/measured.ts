@@ -49,7 +49,7 @@ export function measuredParts<Parts extends Pick<CustodyDeps, 'store' | 'verify'
     store: measuredStore(metrics, parts.store),
     verify: measuredVerify(metrics, parts.verify),
     report: (event: CustodyEvent) => {
-      metrics.alarms.inc({ event: event.kind })
+      metrics.events.inc({ event: event.kind })
       parts.report(event)
     },
   }

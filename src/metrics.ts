@@ -58,7 +58,7 @@ export function createMetrics(options: { readonly processMetrics: boolean }) {
     failed: counter('failed_total', 'Our own failures', ['action']),
     unknown: counter('unknown_total', 'No definite answer: of a key, or to a submission', ['of']),
     busy: counter('busy_total', 'Callers that were told to ask again', ['action']),
-    alarms: counter('alarms_total', 'Events that ask for a person', ['event']),
+    events: counter('events_total', 'What operators are told as it happens', ['event']),
     directorySuccess: gauge(
       'directory_last_success_timestamp_seconds',
       'When the PLC directory last gave a usable answer',
