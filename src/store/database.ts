@@ -10,6 +10,8 @@ export type Database = NodePgDatabase<typeof schema> & { readonly $client: Pool 
 export type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0]
 
 const POOL_SIZE = 16
+/** Longer than the server's own bounds: it ends a wait for a server that says nothing any more. */
+const QUERY_MS = 15_000
 /** How long a call waits for a connection before it answers "busy". */
 const CONNECT_MS = 5_000
 
@@ -20,7 +22,7 @@ const CONNECT_MS = 5_000
  */
 const sessionOptions = [
   '-c statement_timeout=10000',
-  '-c lock_timeout=5000',
+  '-c lock_timeout=2000',
   '-c idle_in_transaction_session_timeout=10000',
   '-c synchronous_commit=on',
   // Compiling a statement costs more than any of ours runs.
@@ -31,6 +33,7 @@ export function createPool(connection: PoolConfig): Pool {
   const pool = new Pool({
     max: POOL_SIZE,
     connectionTimeoutMillis: CONNECT_MS,
+    query_timeout: QUERY_MS,
     keepAlive: true,
     application_name: 'holdfast',
     ...connection,
@@ -66,8 +69,9 @@ export async function orBusy<T>(work: () => Promise<T>): Promise<T> {
 function isBusy(error: unknown): boolean {
   for (let current = error; current instanceof Error; current = current.cause) {
     if (current instanceof DatabaseError) return busyStates.has(current.code ?? '')
-    // pg-pool's own words; it has no code for it.
+    // pg's own words; it has no code for them.
     if (current.message.startsWith('timeout exceeded when trying to connect')) return true
+    if (current.message === 'Query read timeout') return true
     if ('code' in current && (current.code === 'ECONNREFUSED' || current.code === 'ENOENT'))
       return true
   }
