@@ -10,6 +10,8 @@ type Job = {
   endedChildren: number
   /** Null when nobody waits any more. */
   waiter: PromiseWithResolvers<Uint8Array> | null
+  /** Its deadline is over; it is not begun any more. */
+  isLate: boolean
   stopListening: () => void
 }
 
@@ -17,6 +19,8 @@ export type Jobs = ReturnType<typeof createJobs>
 
 // A job that ended so many children is not given another.
 const MAX_ENDED_CHILDREN = 3
+const CANCEL_GRACE_MS = 100
+const NO_ANSWER = 'the token did not answer by the deadline'
 
 /**
  * The queue before the child, and what the child has of it. Each job is answered once: with a
@@ -42,6 +46,7 @@ export function createJobs(options: {
       stage: 'queued',
       since: performance.now(),
       endedChildren: 0,
+      isLate: false,
       waiter,
       stopListening: () => signal.removeEventListener('abort', abort),
     }
@@ -55,10 +60,14 @@ export function createJobs(options: {
   function expire(job: Job): void {
     if (job.stage === 'queued') {
       queued.splice(queued.indexOf(job), 1)
-      return reject(job, notUsed('the key had other work until the deadline'))
+      return reject(job, notUsed('the key was not free until the deadline'))
     }
-    if (job.stage === 'sent') options.onCancel(job.item.id)
-    reject(job, maybeUsed('the token did not answer by the deadline'))
+    if (job.stage === 'begun') return reject(job, maybeUsed(NO_ANSWER))
+    // A child that is not stuck says at once whether it had begun.
+    options.onCancel(job.item.id)
+    const grace = setTimeout(() => reject(job, maybeUsed(NO_ANSWER)), CANCEL_GRACE_MS)
+    job.stopListening = () => clearTimeout(grace)
+    job.isLate = true
   }
 
   /** Up to `room` jobs for the child. */
@@ -107,6 +116,7 @@ export function createJobs(options: {
   /** For the next child: its key was certainly not used, and its caller's deadline is its bound. */
   function again(job: Job): void {
     if (job.waiter === null) return
+    if (job.isLate) return reject(job, notUsed('the key was not free until the deadline'))
     Object.assign(job, { stage: 'queued', since: performance.now() })
     queued.unshift(job)
   }
