@@ -50,7 +50,7 @@ test('every connection commits durably and waits for nothing for ever', async ()
 
   expect(await settings('synchronous_commit')).toBe('on')
   expect(await settings('fsync')).toBe('on')
-  expect(await settings('lock_timeout')).toBe('5s')
+  expect(await settings('lock_timeout')).toBe('2s')
   expect(await settings('statement_timeout')).toBe('10s')
   expect(await settings('idle_in_transaction_session_timeout')).toBe('10s')
 })
