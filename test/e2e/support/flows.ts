@@ -25,7 +25,7 @@ export class XrpcError extends Error {
 
 type Call = { method: string; body?: unknown; jwt?: string }
 
-async function post<T>(pds: Pds, { method, body, jwt }: Call): Promise<T> {
+export async function post<T>(pds: Pds, { method, body, jwt }: Call): Promise<T> {
   const response = await fetch(`${pds.url}/xrpc/${method}`, {
     method: 'POST',
     headers: {

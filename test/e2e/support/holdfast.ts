@@ -29,12 +29,14 @@ export async function startHoldfast(options: {
   dataDir: string
   plcUrl: string
   logFile: string
+  /** For one that is started again: the PDS knows where it was. */
+  port?: number
 }): Promise<Holdfast> {
   const { child } = spawnNode({
     // What `npm start` runs.
     args: [join(checkout, 'scripts/start.mjs')],
     env: {
-      HOLDFAST_PORT: '0',
+      HOLDFAST_PORT: String(options.port ?? 0),
       HOLDFAST_DATA_DIR: options.dataDir,
       HOLDFAST_PLC_URL: options.plcUrl,
     },

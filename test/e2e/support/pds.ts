@@ -23,11 +23,13 @@ export type PdsOptions = {
   dir: string
   /** The rotation key's variables: a hex key, or the lines that Holdfast prints. */
   env: Record<string, string>
+  /** For a PDS that is started again: its users' DID documents name the port. */
+  port?: number
 }
 
 export async function startPds(options: PdsOptions): Promise<Pds> {
   const mail = await startMailSink()
-  const port = await freePort()
+  const port = options.port ?? (await freePort())
   try {
     const { child } = await startMain({
       args: [join(import.meta.dirname, 'pds-main.ts')],

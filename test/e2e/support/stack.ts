@@ -10,8 +10,11 @@ import type { PlcServer } from './plc-server.ts'
 export type Stack = {
   dir: string
   plc: PlcServer
-  /** @param env the rotation key's variables */
-  startPds(env: Record<string, string>): Promise<Pds>
+  /**
+   * @param env the rotation key's variables
+   * @param as its folder, for a second one; its port, when it is started again
+   */
+  startPds(env: Record<string, string>, as?: { name?: string; port?: number }): Promise<Pds>
   /** Called before the PLC server stops, latest first. */
   atEnd(work: () => Promise<unknown>): void
   stop(): Promise<void>
@@ -24,10 +27,10 @@ export async function startStack(): Promise<Stack> {
   return {
     dir,
     plc,
-    startPds: async (env) => {
-      const home = join(dir, 'pds')
+    startPds: async (env, { name = 'pds', ...as } = {}) => {
+      const home = join(dir, name)
       await mkdir(home, { recursive: true })
-      const pds = await startPds({ plcUrl: plc.url, dir: home, env })
+      const pds = await startPds({ plcUrl: plc.url, dir: home, env, ...as })
       ends.push(() => pds.stop())
       return pds
     },
