@@ -1,21 +1,21 @@
 import { fork } from 'node:child_process'
-import { parseFromChild } from './child-message.ts'
-import type { FromChild, ToChild } from './protocol.ts'
 
 /** One child and the pipe to it. */
-export type ChildLink = {
+export type ChildLink<To> = {
   readonly pid: number | undefined
-  send(message: ToChild): void
+  send(message: To): void
   kill(): void
   /** Resolves when the child is dead and all it said has been received. */
   readonly gone: Promise<void>
 }
 
-export type ChildOptions = {
+export type ChildOptions<From> = {
   readonly program: URL
   /** For the module; not the service's own, which holds secrets that a vendor's code has no use for. */
   readonly environment: NodeJS.ProcessEnv
-  readonly receive: (message: FromChild) => void
+  /** A vendor's module runs there: what it says is checked like any other input. Throws. */
+  readonly parse: (message: unknown) => From
+  readonly receive: (message: From) => void
   /** What it said is not what it can say. */
   readonly garbled: (cause: unknown) => void
 }
@@ -24,7 +24,7 @@ export type ChildOptions = {
 const SETTLE_MS = 1_000
 
 /** Starts a process that knows nothing yet: neither token nor PIN are in its arguments or environment. */
-export function startChild(options: ChildOptions): ChildLink {
+export function startChild<From, To extends object>(options: ChildOptions<From>): ChildLink<To> {
   const child = fork(options.program, [], {
     env: options.environment,
     execArgv: [],
@@ -40,7 +40,7 @@ export function startChild(options: ChildOptions): ChildLink {
   }
   child.on('message', (message) => {
     try {
-      options.receive(parseFromChild(message))
+      options.receive(options.parse(message))
     } catch (error) {
       options.garbled(error)
     }

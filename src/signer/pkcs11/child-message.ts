@@ -2,7 +2,8 @@ import { z } from 'zod'
 import type { FromChild } from './protocol.ts'
 
 // A vendor's module runs in the child. What comes from there is checked like any other input.
-const bytes = (max: number) => z.instanceof(Uint8Array).refine((value) => value.length <= max)
+const bytes = (max: number) =>
+  z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length <= max)
 const text = z.string().max(1024)
 const count = z.int().nonnegative()
 

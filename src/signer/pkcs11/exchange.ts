@@ -1,33 +1,29 @@
-import type { FromChild } from './protocol.ts'
-
-/** What the child says once for each time it is asked. */
-export type Answer = 'found' | 'login-answer' | 'ready' | 'checked'
-export type AnswerOf<K extends Answer> = Extract<FromChild, { kind: K }>
-
-type Owed = {
-  readonly answer: PromiseWithResolvers<FromChild>
+type Owed<M> = {
+  readonly answer: PromiseWithResolvers<M>
   readonly since: number
   readonly limit: number
 }
 
-export type Exchange = ReturnType<typeof createExchange>
-
-/** Questions to one child and the answers it owes, with how long each may take. */
-export function createExchange() {
-  const owed = new Map<Answer, Owed>()
+/**
+ * Questions to one child and the answers it owes, each of a kind `M` that it says once for each time
+ * it is asked, with how long it may take.
+ */
+export function createExchange<M extends { readonly kind: string }>() {
+  type Answer = M['kind']
+  const owed = new Map<Answer, Owed<M>>()
   // It goes on by itself after a login, while we are still writing the latch.
-  const early = new Map<Answer, FromChild>()
+  const early = new Map<Answer, M>()
   let over: Error | null = null
 
   /** Rejects when the exchange is over instead. @param limit milliseconds */
-  async function next<K extends Answer>(kind: K, limit: number): Promise<AnswerOf<K>> {
+  async function next<K extends Answer>(kind: K, limit: number): Promise<Extract<M, { kind: K }>> {
     if (over !== null) throw over
     const known = early.get(kind)
-    if (early.delete(kind)) return known as AnswerOf<K>
-    const answer = Promise.withResolvers<FromChild>()
+    if (early.delete(kind)) return known as Extract<M, { kind: K }>
+    const answer = Promise.withResolvers<M>()
     owed.set(kind, { answer, since: performance.now(), limit })
     try {
-      return (await answer.promise) as AnswerOf<K>
+      return (await answer.promise) as Extract<M, { kind: K }>
     } finally {
       owed.delete(kind)
     }
@@ -35,7 +31,7 @@ export function createExchange() {
 
   return {
     next,
-    hear: (message: AnswerOf<Answer>): void => {
+    hear: (message: M): void => {
       const asked = owed.get(message.kind)
       if (asked === undefined) early.set(message.kind, message)
       else asked.answer.resolve(message)

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { SignerError } from '../signer.ts'
 import { startChild } from './child-link.ts'
+import { parseFromChild } from './child-message.ts'
 import { createExchange } from './exchange.ts'
 import type { Jobs } from './jobs.ts'
 import type { Pkcs11Limits } from './limits.ts'
@@ -8,7 +9,7 @@ import { LatchedError, NotTriedError, latchFailure, loginOnce } from './login.ts
 import type { PinSource } from './pin-file.ts'
 import { describeLatch } from './pin-latch.ts'
 import type { Latch } from './pin-latch.ts'
-import type { Failure, FromChild, KeySpec, KeyState, PinState } from './protocol.ts'
+import type { Failure, FromChild, KeySpec, KeyState, PinState, ToChild } from './protocol.ts'
 import type { TokenMatch } from './uri.ts'
 
 /** Why a child is no longer used. */
@@ -48,6 +49,8 @@ export type Serving = {
   readonly close: () => void
 }
 
+type Answer = Extract<FromChild, { kind: 'found' | 'login-answer' | 'ready' | 'checked' }>
+
 const CHILD = new URL('child.ts', import.meta.url)
 const WATCH_MS = 50
 // Signatures that the child has at hand for each session, so that none idles for the pipe's sake.
@@ -58,7 +61,7 @@ const AFTERMATH_MS = 250
 /** Starts a child, logs in and signs what is queued, until something ends it. */
 export function serve(parts: ServeParts): Serving {
   const { limits, jobs } = parts
-  const exchange = createExchange()
+  const exchange = createExchange<Answer>()
   const stopped = Promise.withResolvers<Stop>()
   let stoppedBy: Stop | null = null as Stop | null
   let isGone = false
@@ -70,10 +73,11 @@ export function serve(parts: ServeParts): Serving {
   let checking: Promise<void> | null = null
   let relogin: Promise<void> = Promise.resolve()
 
-  const link = startChild({
+  const link = startChild<FromChild, ToChild>({
     program: CHILD,
     // Each session needs a thread for its signature.
     environment: { ...parts.environment, UV_THREADPOOL_SIZE: `${Math.max(4, limits.sessions)}` },
+    parse: parseFromChild,
     receive,
     garbled: () => stop({ kind: 'lost', message: 'the child said what it cannot say' }),
   })

@@ -25,7 +25,12 @@ export type SignLoopParts = {
 const CKM_ECDSA = 0x1041
 // Room for what no signature of ours has: a wrong length is for the release gate to see.
 const SIGNATURE_ROOM = 256
-const CANCELLED: Failure = { step: 'queue', ckr: null, kind: 'busy', message: 'the deadline came first' }
+const CANCELLED: Failure = {
+  step: 'queue',
+  ckr: null,
+  kind: 'busy',
+  message: 'the deadline came first',
+}
 
 /**
  * Signs what is waiting on the sessions that are free. Once a turn of the event loop, one message

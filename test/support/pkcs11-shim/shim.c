@@ -46,6 +46,7 @@ static const struct { int index; const char *name; } NAMES[] = {
   {SIGN_INIT, "C_SignInit"}, {SIGN, "C_Sign"}, {GENERATE_KEY_PAIR, "C_GenerateKeyPair"},
 };
 
+struct attribute { ulong_t type; byte_t *value; ulong_t length; };
 struct list { byte_t version[2]; void *function[FUNCTIONS]; };
 struct shared { uint64_t calls[FUNCTIONS]; uint32_t used[1024]; };
 /* What before() leaves for the function to do to its result. */
@@ -156,8 +157,6 @@ FORWARD(get_session_info, GET_SESSION_INFO, (ulong_t, void *), (ulong_t a, void 
 FORWARD(login, LOGIN, (ulong_t, ulong_t, void *, ulong_t), (ulong_t a, ulong_t b, void *c, ulong_t d),
         (a, b, c, d))
 FORWARD(logout, LOGOUT, (ulong_t), (ulong_t a), (a))
-FORWARD(create_object, CREATE_OBJECT, (ulong_t, void *, ulong_t, void *),
-        (ulong_t a, void *b, ulong_t c, void *d), (a, b, c, d))
 FORWARD(find_objects_init, FIND_OBJECTS_INIT, (ulong_t, void *, ulong_t),
         (ulong_t a, void *b, ulong_t c), (a, b, c))
 FORWARD(find_objects, FIND_OBJECTS, (ulong_t, void *, ulong_t, void *),
@@ -180,6 +179,19 @@ static ulong_t open_session(ulong_t slot, ulong_t flags, void *a, void *b, ulong
   return rv;
 }
 
+/* refuse-secret CKR: private keys are refused, other objects are not */
+static ulong_t create_object(ulong_t session, struct attribute *a, ulong_t count, void *object) {
+  struct change change;
+  ulong_t rv;
+  if (before(CREATE_OBJECT, &change, &rv)) return rv;
+  for (ulong_t i = 0; i < count; i++)
+    if (!strcmp(change.action, "refuse-secret") && a[i].type == 0x11) return (ulong_t)change.argument;
+  pthread_rwlock_rdlock(&module_lock);
+  rv = CALL(CREATE_OBJECT, (ulong_t, void *, ulong_t, void *), (session, a, count, object));
+  pthread_rwlock_unlock(&module_lock);
+  return rv;
+}
+
 /* token-flags N: these are set as well · max-sessions N: ulMaxSessionCount */
 static ulong_t get_token_info(ulong_t slot, byte_t *info) {
   struct change change;
@@ -194,13 +206,15 @@ static ulong_t get_token_info(ulong_t slot, byte_t *info) {
   return rv;
 }
 
-struct attribute { ulong_t type; byte_t *value; ulong_t length; };
-
-/* raw-point 0: CKA_EC_POINT without its DER wrapping, as some vendors have it */
+/*
+ * raw-point 0: CKA_EC_POINT without its DER wrapping, as some vendors have it ·
+ * attribute TYPE*256+BOOL: that attribute is this · no-attribute TYPE: the token does not know it
+ */
 static ulong_t get_attribute_value(ulong_t session, ulong_t object, struct attribute *a, ulong_t count) {
   struct change change;
   ulong_t rv;
   if (before(GET_ATTRIBUTE_VALUE, &change, &rv)) return rv;
+  if (count == 1 && !strcmp(change.action, "no-attribute") && (long)a->type == change.argument) return 0x12;
   int raw = !strcmp(change.action, "raw-point") && count == 1 && a->type == 0x181;
   byte_t wrapped[128], *wanted = a->value;
   if (raw && wanted != NULL) { a->value = wrapped; a->length = sizeof wrapped; }
@@ -212,6 +226,9 @@ static ulong_t get_attribute_value(ulong_t session, ulong_t object, struct attri
     a->length = 65;
   }
   if (raw) a->value = wanted;
+  if (count == 1 && rv == 0 && !strcmp(change.action, "attribute") &&
+      (long)a->type == change.argument / 256 && a->value != NULL && a->length == 1)
+    a->value[0] = (byte_t)(change.argument % 256);
   return rv;
 }
 
