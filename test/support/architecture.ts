@@ -28,6 +28,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/plc, src/policy, src/approval, type src/audit, node:crypto,
     src/signer/signer.ts, src/signer/release.ts, src/directory/directory.ts,
     type src/directory/submit.ts`),
+  'src/campaign': list(`
+    src/custody, src/directory/directory.ts, src/plc, type src/policy, node:timers/promises`),
   'src/ecdsa': ['src/plc', 'node:crypto'],
   'src/ecdsa/atproto.ts': ['src/plc', '@atproto/crypto'],
   'src/ecdsa/native.ts': ['src/plc', 'src/ecdsa', 'node:crypto', 'node:module', 'secp256k1'],
@@ -85,8 +87,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/logger.ts, src/http/server.ts, node:fs/promises`),
   'src/jobs.ts': ['type src/context.ts', 'type src/logger.ts', 'node:timers/promises'],
   'scripts/online': list(`
-    src/config.ts, src/context.ts, src/data-dir.ts, src/development.ts, src/files,
-    src/logger.ts, src/main.ts, src/client, type src/api, src/custody/read-log.ts,
+    src/campaign, src/config.ts, src/context.ts, src/data-dir.ts, src/development.ts,
+    src/files, src/logger.ts, src/main.ts, src/client, type src/api, src/custody/read-log.ts,
     src/custody/request.ts, src/directory, src/ecdsa/native.ts, src/plc, src/policy,
     src/signer, src/store, node:fs, node:fs/promises, node:path, node:util`),
   'scripts/online/verify': [...pureFolders, 'src/ecdsa', 'node:fs'],
