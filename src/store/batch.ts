@@ -8,6 +8,10 @@ export type BatchOptions<In, Out> = {
 }
 
 const MAX_BATCH = 64
+/** Under way at once, stalled ones included; each holds a connection. */
+const MAX_BATCHES = 4
+/** Many times what a batch takes when nobody keeps it waiting. */
+const STALLED_MS = 200
 const MAX_WAITING = 1024
 
 type Waiting<In, Out> = {
@@ -19,26 +23,46 @@ type Waiting<In, Out> = {
 
 /**
  * Gathers the calls that arrive while one batch is under way into the next one. A lone call waits
- * for nobody; a hundred at once cost a few round trips and one commit.
+ * for nobody; a hundred at once cost a few round trips and one commit. A batch that Postgres keeps
+ * waiting, for a lock say, is overtaken: it holds up only those that share a key with it.
  */
 export function createBatcher<In, Out>(
   options: BatchOptions<In, Out>,
 ): (input: In) => Promise<Out> {
   let waiting: Waiting<In, Out>[] = []
-  let running = false
+  const underWay = new Set<string>()
+  let batches = 0
+  let stalled = 0
 
-  async function drain(): Promise<void> {
-    running = true
-    while (waiting.length > 0) {
+  function startBatches(): void {
+    while (batches - stalled < 1 && batches < MAX_BATCHES && waiting.length > 0) {
       const batch = takeBatch()
-      await serve(batch)
+      if (batch.length === 0) return
+      void run(batch)
     }
-    running = false
   }
 
-  /** In order of arrival, without those whose keys an earlier one has. */
+  async function run(batch: readonly Waiting<In, Out>[]): Promise<void> {
+    const keys = batch.flatMap((item) => item.keys)
+    for (const key of keys) underWay.add(key)
+    batches += 1
+    let isStalled = false
+    const overtake = setTimeout(() => {
+      isStalled = true
+      stalled += 1
+      startBatches()
+    }, STALLED_MS)
+    await serve(batch)
+    clearTimeout(overtake)
+    batches -= 1
+    if (isStalled) stalled -= 1
+    for (const key of keys) underWay.delete(key)
+    startBatches()
+  }
+
+  /** In order of arrival, without those whose keys are under way or an earlier one has. */
   function takeBatch(): Waiting<In, Out>[] {
-    const taken = new Set<string>()
+    const taken = new Set(underWay)
     const batch: Waiting<In, Out>[] = []
     const left: Waiting<In, Out>[] = []
     for (const item of waiting) {
@@ -71,6 +95,6 @@ export function createBatcher<In, Out>(
         return
       }
       waiting.push({ input, keys: options.keysOf?.(input) ?? [], resolve, reject })
-      if (!running) void drain()
+      startBatches()
     })
 }

@@ -107,3 +107,25 @@ test('a crowd is bounded: whoever comes too late is told that we are busy', asyn
   for (const { reason } of refused) expect(reason).toBeInstanceOf(StoreBusyError)
   expect(Math.max(...batches.map((batch) => batch.length))).toBeLessThanOrEqual(64)
 })
+
+test('a batch that is kept waiting is overtaken by all that share no key with it', async () => {
+  let letGo = (): void => {}
+  const held = new Promise<void>((resolve) => (letGo = resolve))
+  const served: string[] = []
+  const batcher = createBatcher<string, string>({
+    keysOf: (input) => [input.slice(0, 1)],
+    run: async (inputs) => {
+      if (inputs.includes('a-1')) await held
+      served.push(...inputs)
+      return inputs.map((value) => ({ status: 'fulfilled', value }))
+    },
+  })
+  const first = batcher('a-1')
+  const second = batcher('a-2')
+
+  expect(await batcher('b-1')).toBe('b-1')
+  expect(served).toEqual(['b-1'])
+  letGo()
+  await Promise.all([first, second])
+  expect(served).toEqual(['b-1', 'a-1', 'a-2'])
+})
