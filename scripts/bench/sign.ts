@@ -157,7 +157,8 @@ async function measure(bench: Bench, size: Size): Promise<object> {
     verified: signatures,
     concurrency: size.concurrency,
     ...(await durability(bench)),
-    bound_by: 'CPU of the service process (one core): statements are the largest part of it',
+    bound_by:
+      'CPU of the one service process: HTTP and SigV4, judging, encoding and statements, beside the software key',
   }
 }
 
