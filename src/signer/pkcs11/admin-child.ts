@@ -50,13 +50,16 @@ function open({ modulePath, token: match }: Extract<ToAdminChild, { kind: 'open'
 
 function logIn({ module, session }: Opened, pin: Uint8Array): void {
   let failure: Failure | null = null
+  let tried = false
   try {
-    login(module, session(), pin)
+    const open = session()
+    tried = true
+    login(module, open, pin)
   } catch (error) {
-    failure = failureOf('C_Login', error)
+    failure = failureOf(tried ? 'C_Login' : 'session', error)
   }
   pin.fill(0)
-  send({ kind: 'login-answer', failure })
+  send({ kind: 'login-answer', failure, tried })
 }
 
 function run({ module, session: open }: Opened, command: AdminCommand): Result {

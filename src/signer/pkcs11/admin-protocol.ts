@@ -70,7 +70,11 @@ const fromAdminChild = z.discriminatedUnion('kind', [
     needsLogin: z.boolean(),
     pin: z.enum(['ok', 'final-try', 'locked']),
   }),
-  z.strictObject({ kind: z.literal('login-answer'), failure: failure.nullable() }),
+  z.strictObject({
+    kind: z.literal('login-answer'),
+    failure: failure.nullable(),
+    tried: z.boolean(),
+  }),
   z.strictObject({
     kind: z.literal('result'),
     /** All that match: for `create` and `import` none when the label or id was taken. */

@@ -35,7 +35,11 @@ const fromChild = z.discriminatedUnion('kind', [
     pin,
   }),
   z.strictObject({ kind: z.literal('login-needed'), pin }),
-  z.strictObject({ kind: z.literal('login-answer'), failure: failure.nullable() }),
+  z.strictObject({
+    kind: z.literal('login-answer'),
+    failure: failure.nullable(),
+    tried: z.boolean(),
+  }),
   z.strictObject({ kind: z.literal('ready'), sessions: count }),
   z.strictObject({
     kind: z.literal('keys'),

@@ -80,17 +80,17 @@ function openToken(module: Module, token: Token, message: Open) {
 function loggedIn(token: Opened, pin: Uint8Array): void {
   const session = reloginAsked?.session ?? token.pool.take()
   let failure: Failure | null = null
-  let step = 'C_OpenSession'
+  let tried = false
   try {
     if (session === null) throw new TypeError('login while all sessions are busy')
     const { handle } = token.pool.validate(session)
-    step = 'C_Login'
+    tried = true
     login(token.module, handle, pin)
   } catch (error) {
-    failure = failureOf(step, error)
+    failure = failureOf(tried ? 'C_Login' : 'session', error)
   }
   pin.fill(0)
-  send({ kind: 'login-answer', failure })
+  send({ kind: 'login-answer', failure, tried })
   if (failure !== null) return refuseLogin(failure)
   token.keys.forget()
   if (reloginAsked === null) {

@@ -7,7 +7,8 @@ import { delayAfterFault, delayAfterStall, restartDelay } from './limits.ts'
 import { readLatch } from './pin-latch.ts'
 import type { KeySpec, KeyState } from './protocol.ts'
 import { serve } from './serve.ts'
-import type { ServeParts, Serving, Stop } from './serve.ts'
+import type { ServeParts, Serving } from './serve.ts'
+import type { Stop } from './stop.ts'
 import type { KeyMatch } from './uri.ts'
 
 /** What can be said of a token now. `message` is for operators: it may name files. */

@@ -17,9 +17,18 @@ export class LatchedError extends Error {
   }
 }
 
-/** The PIN was not sent after all, so nobody can have tried it. */
+/** C_Login was not called after all, so the token has not seen the PIN. */
 export class NotTriedError extends Error {
   override readonly name = 'NotTriedError'
+}
+
+/** What a child said of a login. @throws NotTriedError */
+export function failureOfLogin(answer: {
+  readonly failure: Failure | null
+  readonly tried: boolean
+}): Failure | null {
+  if (answer.failure !== null && !answer.tried) throw new NotTriedError(answer.failure.message)
+  return answer.failure
 }
 
 export type LoginParts = {

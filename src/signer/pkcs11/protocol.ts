@@ -83,7 +83,8 @@ export type FromChild =
     }
   /** The token logged us out. */
   | { readonly kind: 'login-needed'; readonly pin: PinState }
-  | { readonly kind: 'login-answer'; readonly failure: Failure | null }
+  /** `tried` false: C_Login was not called. */
+  | { readonly kind: 'login-answer'; readonly failure: Failure | null; readonly tried: boolean }
   | { readonly kind: 'ready'; readonly sessions: number }
   | { readonly kind: 'keys'; readonly states: readonly KeyState[] }
   /**

@@ -4,7 +4,7 @@ import type { AdminCommand, FromAdminChild, ToAdminChild } from './admin-protoco
 import { startChild } from './child-link.ts'
 import { createExchange } from './exchange.ts'
 import { DEFAULT_LIMITS } from './limits.ts'
-import { LatchedError, loginOnce } from './login.ts'
+import { LatchedError, NotTriedError, failureOfLogin, loginOnce } from './login.ts'
 import type { PinSource } from './pin-file.ts'
 import type { TokenUri } from './uri.ts'
 
@@ -55,7 +55,7 @@ export async function runCommand(access: TokenAccess, command: AdminCommand): Pr
     if (found.needsLogin) {
       await logIn(access, found, async (pin) => {
         link.send({ kind: 'login', pin })
-        return (await exchange.next('login-answer', DEFAULT_LIMITS.loginMs)).failure
+        return failureOfLogin(await exchange.next('login-answer', DEFAULT_LIMITS.loginMs))
       })
     }
     link.send({ kind: 'run', command })
@@ -75,6 +75,7 @@ async function logIn(
   try {
     await loginOnce({ latchDir, serial, pinState, pin, loginMs, tryPin })
   } catch (error) {
+    if (error instanceof NotTriedError) throw new SignerError('unavailable', error.message)
     if (!(error instanceof LatchedError)) throw error
     const remedy = `look, then run: holdfast keys unlatch ${serial}`
     const message = `token ${serial} is latched: ${error.message}; ${remedy}`

@@ -1,23 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { SignerError } from '../signer.ts'
 import { startChild } from './child-link.ts'
 import { parseFromChild } from './child-message.ts'
 import { createExchange } from './exchange.ts'
 import type { Jobs } from './jobs.ts'
 import type { Pkcs11Limits } from './limits.ts'
-import { LatchedError, NotTriedError, latchFailure, loginOnce } from './login.ts'
+import { NotTriedError, failureOfLogin, latchFailure, loginOnce } from './login.ts'
 import type { PinSource } from './pin-file.ts'
 import { describeLatch } from './pin-latch.ts'
-import type { Latch } from './pin-latch.ts'
 import type { Failure, FromChild, KeySpec, KeyState, PinState, ToChild } from './protocol.ts'
+import { StoppedError, stopOf } from './stop.ts'
+import type { Stop } from './stop.ts'
 import type { TokenMatch } from './uri.ts'
-
-/** Why a child is no longer used. */
-export type Stop =
-  | { readonly kind: 'latched'; readonly latch: Latch; readonly message: string }
-  /** Will not change before a person changes it. */
-  | { readonly kind: 'fault'; readonly message: string }
-  | { readonly kind: 'stalled' | 'failed' | 'lost' | 'closed'; readonly message: string }
 
 export type ServeParts = {
   readonly modulePath: string
@@ -81,10 +74,7 @@ export function serve(parts: ServeParts): Serving {
     receive,
     garbled: () => stop({ kind: 'lost', message: 'the child said what it cannot say' }),
   })
-  const gone = link.gone.then(() => {
-    isGone = true
-    stop({ kind: 'lost', message: 'the child process died' })
-  })
+  const gone = untilGone()
   const watch = setInterval(() => void lookForStall(), WATCH_MS)
   const started = start()
 
@@ -100,6 +90,12 @@ export function serve(parts: ServeParts): Serving {
     // A login that is cut off counts as a wrong PIN: whatever else happened, its answer is awaited.
     exchange.end(new StoppedError(why), 'login-answer')
     stopped.resolve(why)
+  }
+
+  async function untilGone(): Promise<void> {
+    await link.gone
+    isGone = true
+    stop({ kind: 'lost', message: 'the child process died' })
   }
 
   async function start(): Promise<void> {
@@ -126,9 +122,9 @@ export function serve(parts: ServeParts): Serving {
   async function tryPin(pin: Uint8Array): Promise<Failure | null> {
     if (stoppedBy !== null) throw new NotTriedError(stoppedBy.message)
     link.send({ kind: 'login', pin })
-    const { failure } = await exchange.next('login-answer', limits.loginMs)
+    const answer = await exchange.next('login-answer', limits.loginMs)
     lastLogin = performance.now()
-    return failure
+    return failureOfLogin(answer)
   }
 
   function receive(message: FromChild): void {
@@ -250,25 +246,4 @@ export function serve(parts: ServeParts): Serving {
 async function until(isSo: () => boolean, within: number): Promise<void> {
   const deadline = performance.now() + within
   while (!isSo() && performance.now() < deadline) await delay(5)
-}
-
-/** Carries the reason to whoever waits for the child. */
-class StoppedError extends Error {
-  override readonly name = 'StoppedError'
-  readonly stop: Stop
-
-  constructor(stop: Stop) {
-    super(stop.message)
-    this.stop = stop
-  }
-}
-
-function stopOf(error: unknown): Stop {
-  if (error instanceof StoppedError) return error.stop
-  if (error instanceof LatchedError) {
-    return { kind: 'latched', latch: error.latch, message: error.message }
-  }
-  if (error instanceof SignerError) return { kind: 'fault', message: error.message }
-  // The latch cannot be written, for one: then the PIN is not tried.
-  return { kind: 'failed', message: `cannot log in: ${String(error)}` }
 }

@@ -44,7 +44,8 @@ describe.skipIf(missing !== null)(`SoftHSM2 signs (needs ${missing ?? 'nothing m
       for (let n = 0; n < 50; n += 1) {
         const intent = newIntent(key)
         const raw = await signer.sign(intent, within(5_000))
-        await verifyForRelease(intent, raw, verifyWithAtproto)
+        const released = await verifyForRelease(intent, raw, verifyWithAtproto)
+        expect(released.compact).toHaveLength(64)
       }
     }
   })
@@ -76,7 +77,7 @@ describe.skipIf(missing !== null)(`SoftHSM2 signs (needs ${missing ?? 'nothing m
     await bench.shim.set({ on: 'C_GetAttributeValue', action: 'raw-point' })
     const backend = bench.open()
     for (const key of [bench.k, bench.p]) {
-      await signAndRelease(await backend.openSigner(key), key)
+      expect(await signAndRelease(await backend.openSigner(key), key)).toHaveLength(64)
     }
   })
 

@@ -21,9 +21,9 @@ export async function stallUnderLoad(options: {
   const backend = bench.open(options.limits)
   const signer = await backend.openSigner(bench.p)
   const answers: { answer: Answer; ms: number; at: number }[] = []
-  let over = false
+  const over = new AbortController()
   async function call(): Promise<void> {
-    while (!over) {
+    while (!over.signal.aborted) {
       const start = performance.now()
       const answer = await ask(signer, bench.p, options.callerMs)
       answers.push({ answer, ms: performance.now() - start, at: performance.now() })
@@ -42,7 +42,7 @@ export async function stallUnderLoad(options: {
   const resumed = await until(() =>
     answers.some(({ answer, at }) => answer === 'signed' && at > ended),
   )
-  over = true
+  over.abort()
   await Promise.all(callers)
   return {
     resumed,
