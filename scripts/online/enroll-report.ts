@@ -105,10 +105,13 @@ function renderProgress(input: {
   seconds: number
 }): string {
   const { phase, done, remaining, seconds } = input
-  const part = phase.total === null ? '' : ` of ${count(phase.total)}`
+  const inBytes = phase.unit === 'bytes'
+  const show = (value: number) => count(inBytes ? value / 1e6 : value)
+  const part = phase.total === null ? '' : ` of ${show(phase.total)}`
   const rate = seconds > 0 ? done / seconds : 0
   const left = remaining === null ? '' : `, ${renderSeconds(remaining)} left`
-  return `${phase.name}: ${count(done)}${part} ${phase.unit}, ${count(rate)} a second${left}`
+  const unit = inBytes ? 'MB' : phase.unit
+  return `${phase.name}: ${show(done)}${part} ${unit}, ${show(rate)} a second${left}`
 }
 
 function renderOutcome(outcome: Outcome): string {
