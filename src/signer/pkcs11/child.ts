@@ -172,7 +172,8 @@ function leave(): void {
 
 function end(): void {
   try {
-    if (opened?.loop.isIdle() !== false) opened?.module.C_Finalize()
+    // Without a parent nobody could end us if the module hung here.
+    if (process.connected && opened?.loop.isIdle() === true) opened.module.C_Finalize()
   } catch {
     // It is leaving anyway.
   }

@@ -44,6 +44,7 @@ export function createTokenClient(options: TokenOptions) {
   let state = stateOf('reconnecting', 'the token is being opened')
   let lastChecked = 0
   let lastRef = 0
+  let lastSigned = 0
   let patience: NodeJS.Timeout | undefined
   const jobs = createJobs({
     maxQueued: limits.queued,
@@ -56,7 +57,7 @@ export function createTokenClient(options: TokenOptions) {
   async function run(): Promise<void> {
     let failures = 0
     while (!closing.signal.aborted) {
-      const stop = await serveOnce()
+      const stop = await serveOnce().catch(couldNotStart)
       if (closing.signal.aborted) break
       enter(stateAfter(stop))
       settled.resolve()
@@ -89,11 +90,18 @@ export function createTokenClient(options: TokenOptions) {
         if (why.kind !== 'closed') enter(stateAfter(why))
       },
     })
-    const idle = setInterval(() => void check().catch(() => {}), limits.idleCheckMs)
+    const idle = setInterval(checkIdle, limits.idleCheckMs)
     const stop = await serving.ended
     clearInterval(idle)
     serving = null
     return { ...stop, readySince }
+  }
+
+  /** A token that signs needs no asking. */
+  function checkIdle(): void {
+    const signed = jobs.signedCount()
+    if (signed === lastSigned) void check().catch(() => {})
+    lastSigned = signed
   }
 
   function stateAfter(why: Stop): TokenState {
@@ -216,6 +224,12 @@ export function createTokenClient(options: TokenOptions) {
       jobs.rejectQueued('the service is stopping')
     },
   }
+}
+
+/** No process could be made, for want of memory or file descriptors. */
+function couldNotStart(error: unknown): Stop & { readySince: number } {
+  const message = `the child process could not be started: ${String(error)}`
+  return { kind: 'lost', message, readySince: Number.POSITIVE_INFINITY }
 }
 
 const REMEDY = 'no login until a person has looked and run: holdfast keys unlatch'

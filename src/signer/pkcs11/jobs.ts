@@ -36,6 +36,7 @@ export function createJobs(options: {
   const queued: Job[] = []
   const out = new Map<number, Job>()
   let lastId = 0
+  let signed = 0
 
   async function add(ref: number, digest: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     if (signal.aborted) throw notUsed('the deadline was over before the key could be asked')
@@ -91,7 +92,10 @@ export function createJobs(options: {
     const job = out.get(done.id)
     if (job === undefined) return
     out.delete(done.id)
-    if ('signature' in done) return resolve(job, done.signature)
+    if ('signature' in done) {
+      signed += 1
+      return resolve(job, done.signature)
+    }
     const { failure, used } = done
     if (used === 'unknown') return reject(job, maybeUsed(failure.message))
     if (failure.kind === 'configuration') {
@@ -130,6 +134,7 @@ export function createJobs(options: {
     rejectQueued: (reason: string) => {
       for (const job of queued.splice(0)) reject(job, notUsed(reason))
     },
+    signedCount: () => signed,
     outCount: () => out.size,
     begunCount: () => jobsAt('begun').length,
     /** Since when the child owes an answer; null when it owes none. */

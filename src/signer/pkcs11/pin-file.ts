@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { SignerError } from '../signer.ts'
@@ -19,11 +20,17 @@ export function pinFromFile(path: string): PinSource {
     const end = /\r?\n$/.exec(content.toString('latin1'))?.index ?? content.length
     const bytes = Uint8Array.from(content.subarray(0, end))
     content.fill(0)
-    if (bytes.length === 0 || bytes.length > MAX_PIN_BYTES || bytes.some((byte) => byte < 0x20)) {
-      throw unusable(path, `must hold a PIN of 1 to ${MAX_PIN_BYTES} bytes on one line`)
+    if (!isPin(bytes)) {
+      throw unusable(path, `must hold a PIN of 1 to ${MAX_PIN_BYTES} bytes of text on one line`)
     }
     return { bytes, version }
   }
+}
+
+/** Checked before the token sees it: each mistake there costs an attempt. */
+function isPin(bytes: Uint8Array): boolean {
+  if (bytes.length === 0 || bytes.length > MAX_PIN_BYTES) return false
+  return isUtf8(bytes) && !bytes.some((byte) => byte < 0x20)
 }
 
 async function readPrivate(path: string): Promise<{ content: Buffer; version: string }> {

@@ -69,7 +69,8 @@ export function createSessionPool(
   }
 
   function isLoggedIn(handle: Handle): boolean {
-    return !token.needsLogin || USER_STATES.includes(module.C_GetSessionInfo(handle).state)
+    const { state } = module.C_GetSessionInfo(handle)
+    return !token.needsLogin || USER_STATES.includes(state)
   }
 
   /** Its handle may be dead already: then there is nothing to close. */

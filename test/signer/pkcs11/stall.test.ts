@@ -3,7 +3,7 @@ import { missingForPkcs11 } from '../../support/softhsm.ts'
 import { stallUnderLoad } from './stalled.ts'
 
 const missing = missingForPkcs11()
-const limits = { callMs: 500, startMs: 800, patienceMs: 300 }
+const limits = { callMs: 600, startMs: 2_000, patienceMs: 300 }
 
 describe.skipIf(missing !== null)(`a stalled token (needs ${missing ?? 'nothing more'})`, () => {
   test.each([

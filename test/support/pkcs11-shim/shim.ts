@@ -16,6 +16,8 @@ const FUNCTIONS = {
   C_Sign: 43,
   C_GenerateKeyPair: 59,
 } as const
+// struct shared
+const COUNTERS_BYTES = 68 * 8 + 1024 * 4
 export type Counted = keyof typeof FUNCTIONS
 
 export const CKR = {
@@ -59,11 +61,12 @@ export async function openShim(dir: string, modulePath: string) {
 
   /** How often the module was asked, by all processes together. */
   async function count(name: Counted): Promise<number> {
-    const content = await readFile(counters).catch(() => null)
-    return content === null ? 0 : Number(content.readBigUInt64LE(FUNCTIONS[name] * 8))
+    return Number((await readFile(counters)).readBigUInt64LE(FUNCTIONS[name] * 8))
   }
 
   await set()
+  // Whole before the first process maps it, so that nobody reads half of it.
+  await writeFile(counters, new Uint8Array(COUNTERS_BYTES))
   return {
     modulePath: await buildShim(),
     environment: { SHIM_MODULE: modulePath, SHIM_CONTROL: control, SHIM_COUNTERS: counters },
