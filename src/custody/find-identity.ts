@@ -30,11 +30,11 @@ export type AccountSearch = AccountListing & {
 }
 
 export type FindResult =
-  /** `prev` is the head of an identity in care now; `observed` says when that was seen. */
+  /** In care now. `observed`: `prev` is its head, and when that was seen; null: another call saw it. */
   | {
       readonly kind: 'found'
       readonly previous: PreviousOperation
-      readonly observed: Observation
+      readonly observed: Observation | null
     }
   | { readonly kind: 'none' }
   /** Whether there is one cannot be known now. */
@@ -84,10 +84,14 @@ export function createFindIdentity(deps: FindDeps): FindIdentity {
     let reads = 0
     for await (const candidate of candidates) {
       const result = await tryCandidate(deps, { caller, prev: operation.prev, candidate, signal })
+      if (result !== 'not-this-one') return result
       reads += 1
-      if (result.kind !== 'none' || reads === MAX_READS) return result
+      if (reads === MAX_READS) break
     }
-    return { kind: 'none' }
+    // Calls that search at once try each other's candidates: what one takes into care is gone from
+    // the list before the other comes to it.
+    const previous = await deps.store.findOperation(operation.prev)
+    return previous === null ? { kind: 'none' } : { kind: 'found', previous, observed: null }
   }
 }
 
@@ -121,7 +125,7 @@ async function* candidatesOf(
 async function tryCandidate(
   deps: FindDeps,
   input: { caller: string; prev: string; candidate: Candidate; signal: AbortSignal },
-): Promise<FindResult> {
+): Promise<FindResult | 'not-this-one'> {
   const { caller, prev, candidate, signal } = input
   const begunAt = await deps.search.payForRead(caller)
   if (begunAt === null) {
@@ -132,9 +136,9 @@ async function tryCandidate(
   if (log === 'unreadable') {
     return busy('the PLC directory cannot be read now, and prev is not known here')
   }
-  if (log === null || !(await takeIntoCare(deps, { caller, candidate, log }))) {
-    return { kind: 'none' }
-  }
+  if (log === null || !(await takeIntoCare(deps, { caller, candidate, log }))) return 'not-this-one'
+  if (!log.entries.some(({ cid }) => cid === prev)) return 'not-this-one'
+  // Known from now on, but a signature on it could only rewrite history.
   if (log.head.cid !== prev) return { kind: 'none' }
   const previous = await deps.store.findOperation(prev)
   if (previous === null) return { kind: 'none' }
