@@ -66,6 +66,7 @@ export function createTokenClient(options: TokenOptions) {
       await beforeNext(stop, failures)
     }
     enter(stateOf('closed', 'closed', state.serial))
+    settled.resolve()
   }
 
   async function serveOnce(): Promise<Stop & { readySince: number }> {

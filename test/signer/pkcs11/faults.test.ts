@@ -183,6 +183,30 @@ describe.skipIf(missing !== null)(`a request (needs ${missing ?? 'nothing more'}
     expect(await bench.shim.count('C_Sign')).toBe(1)
   })
 
+  test('that has begun when the service stops is finished, the others are told', async () => {
+    const { bench, backend, signer } = await opened()
+    await bench.shim.set({ on: 'C_Sign', action: 'stall', argument: 100 })
+    const answers = Array.from({ length: 40 }, async () => await ask(signer, bench.p))
+    await until(async () => (await bench.shim.count('C_Sign')) >= SESSIONS)
+    await backend.close()
+    const { signed = 0, ...others } = tally(await Promise.all(answers))
+    expect(signed).toBe(await bench.shim.count('C_Sign'))
+    expect(signed).toBeGreaterThanOrEqual(SESSIONS)
+    expect(others).toEqual({ unavailable: 40 - signed })
+    expect(await ask(signer, bench.p)).toBe('unavailable')
+  })
+
+  test('to a service that stops while the token hangs does not hold it up', async () => {
+    const { bench, backend, signer } = await opened({ closeMs: 300 })
+    await bench.shim.set({ on: 'C_Sign', action: 'stall', argument: 60_000 })
+    const answer = ask(signer, bench.p)
+    await until(async () => (await bench.shim.count('C_Sign')) === 1)
+    const start = performance.now()
+    await backend.close()
+    expect(performance.now() - start).toBeLessThan(1_500)
+    expect(await answer).toBe('timeout')
+  })
+
   const wrong: [string, Rule][] = [
     ['with a flipped bit', { on: 'C_Sign', action: 'flip', argument: 100 }],
     ['over another digest', { on: 'C_Sign', action: 'other-digest' }],

@@ -306,6 +306,29 @@ describe.skipIf(missing !== null)(`a login latches (needs ${missing ?? 'nothing 
     expect(await bench.shim.count('C_Login')).toBe(1)
   })
 
+  test('that never ends', async () => {
+    const bench = await openBench()
+    await bench.shim.set({ on: 'C_Login', action: 'stall', argument: 60_000 })
+    const backend = bench.open({ loginMs: 400 })
+    const signer = await backend.openSigner(bench.p)
+    expect(await soleLatch(bench)).toMatchObject({ reason: 'login-failed', detail: 'no answer' })
+    expect(await ask(signer, bench.p)).toBe('unavailable')
+    expect(backend.health()[0]?.state.kind).toBe('latched')
+    expect(await bench.shim.count('C_Login')).toBe(1)
+  })
+
+  test('that is under way when the service stops', async () => {
+    const bench = await openBench()
+    await bench.shim.set({ on: 'C_Login', action: 'stall', argument: 60_000 })
+    const backend = bench.open({ closeMs: 300, startMs: 2_000 })
+    const opening = backend.openSigner(bench.p)
+    await loginBegins(bench)
+    await backend.close()
+    await opening
+    expect(await soleLatch(bench)).toMatchObject({ reason: 'login-failed' })
+    expect(await moduleHolders(bench)).toEqual([])
+  })
+
   test('after which the PIN has expired in the middle of the work', async () => {
     const bench = await openBench()
     const signer = await bench.open().openSigner(bench.p)
