@@ -36,7 +36,8 @@ export async function benchEnroll(args: string[]): Promise<object> {
       passed_over_per_s: again.per_s,
       peak_rss_mb: all.peak_rss_mb,
       peak_rss_tenth_mb: tenth.peak_rss_mb,
-      bound_by: 'CPU of the one process: most of it verifies, encodes and hashes operations',
+      bound_by:
+        'one core, which verifies and encodes about two thirds of the time and waits for Postgres in the rest',
     }
   } finally {
     for (const home of homes) await home.remove()

@@ -296,7 +296,7 @@ async function killedAfterSome(path: string): Promise<void> {
   const exited = new Promise((resolve) => child.once('close', resolve))
   child.stdout?.on('data', (chunk: Buffer) => {
     if (!chunk.includes('"enrolled"')) return
-    setTimeout(() => child.kill('SIGKILL'), Math.random() * 150)
+    setTimeout(() => child.kill('SIGKILL'), Math.random() * 300)
   })
   child.stdout?.once('close', () => child.kill('SIGKILL'))
   await exited
