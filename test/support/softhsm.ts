@@ -1,7 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process'
 import { createPublicKey } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -37,14 +37,16 @@ export type SoftHsm = Awaited<ReturnType<typeof openSoftHsm>>
 /**
  * A SoftHSM2 with one token of its own, in a temporary folder, and the fault-injecting module before
  * it. Keys are made by `pkcs11-tool`, a client that shares no code with ours.
+ * @param like a token to copy instead of making one, which takes several processes
  */
-export async function openSoftHsm() {
+export async function openSoftHsm(like?: { readonly tokens: string }) {
   const dir = await mkdtemp(join(tmpdir(), 'holdfast-softhsm-'))
   const module = MODULES.find((path) => existsSync(path)) ?? ''
   const tokens = join(dir, 'tokens')
   const pinPath = join(dir, 'pin')
   const conf = join(dir, 'softhsm2.conf')
-  await mkdir(tokens)
+  if (like === undefined) await mkdir(tokens)
+  else await cp(like.tokens, tokens, { recursive: true })
   await writeFile(conf, `directories.tokendir = ${tokens}\nobjectstore.backend = file\n`)
   const shim = await openShim(dir, module)
   const environment = { PATH: '/usr/bin:/bin', SOFTHSM2_CONF: conf, ...shim.environment }
@@ -83,7 +85,7 @@ export async function openSoftHsm() {
     await chmod(pinPath, 0o600)
   }
 
-  await makeToken('T')
+  if (like === undefined) await makeToken('T')
   await setPin(PIN)
   return {
     dir,

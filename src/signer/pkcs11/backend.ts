@@ -147,6 +147,21 @@ function healthOf({ name, client, keys }: OpenToken): TokenHealth {
   return { token: name, state: client.state(), keys: Object.fromEntries(faults) }
 }
 
+/**
+ * What anybody may know, without names: null when all tokens and keys can be used. The states themselves
+ * are for operators.
+ */
+export function describeHealth(tokens: readonly TokenHealth[]): string | null {
+  const kinds = new Set(tokens.map(({ state }) => state.kind))
+  if (kinds.has('latched')) {
+    return 'a token is latched: its PIN is in question; look, then run: holdfast keys unlatch'
+  }
+  if (kinds.has('unusable')) return 'a token cannot be used as it is configured'
+  if (kinds.has('reconnecting') || kinds.has('closed')) return 'a token is away'
+  const hasFault = tokens.some(({ keys }) => Object.keys(keys).length > 0)
+  return hasFault ? 'a key on a token is missing or is not the pinned one' : null
+}
+
 function faultText(key: KeyConfig, { fault, point }: KeyState): string {
   if (fault === null) return 'ready'
   if (fault !== 'mismatch' || point === null) return describeKeyFault(fault)

@@ -1,4 +1,4 @@
-import { onTestFinished } from 'vitest'
+import { afterAll, onTestFinished } from 'vitest'
 import type { KeyConfig } from '../../../src/policy/policy-set.ts'
 import { createPkcs11Backend } from '../../../src/signer/pkcs11/backend.ts'
 import type { Pkcs11Limits } from '../../../src/signer/pkcs11/limits.ts'
@@ -7,12 +7,29 @@ import type { SoftHsm } from '../../support/softhsm.ts'
 
 export type Bench = Awaited<ReturnType<typeof openBench>>
 
-/** A SoftHSM2 behind the shim with a K-256 key `k` and a P-256 key `p`, removed after the test. */
-export async function openBench() {
+type Template = { readonly hsm: SoftHsm; readonly k: string; readonly p: string }
+let template: Promise<Template> | null = null
+
+afterAll(async () => {
+  await (await template)?.hsm.close()
+})
+
+async function makeTemplate(): Promise<Template> {
   const hsm = await openSoftHsm()
+  return { hsm, k: await hsm.makeKey('k', 'K-256'), p: await hsm.makeKey('p', 'P-256') }
+}
+
+/**
+ * A SoftHSM2 behind the shim with a K-256 key `k` and a P-256 key `p`, removed after the test. Copied
+ * from one that each file makes once.
+ */
+export async function openBench() {
+  template ??= makeTemplate()
+  const made = await template
+  const hsm = await openSoftHsm(made.hsm)
   onTestFinished(hsm.close)
-  const k: KeyConfig = await configOf(hsm, 'k', 'K-256')
-  const p: KeyConfig = await configOf(hsm, 'p', 'P-256')
+  const k = configOf(hsm, { id: 'k', curve: 'K-256', did: made.k })
+  const p = configOf(hsm, { id: 'p', curve: 'P-256', did: made.p })
 
   function open(limits: Partial<Pkcs11Limits> = {}) {
     const states: string[] = []
@@ -30,10 +47,8 @@ export async function openBench() {
   return { ...hsm, hsm, k, p, open }
 }
 
-async function configOf(hsm: SoftHsm, label: string, curve: 'K-256' | 'P-256') {
-  const did = await hsm.makeKey(label, curve)
-  const uri = hsm.uri(`object=${label}`)
-  return { id: label, class: 'online', curve, did, uri, development: false } as const
+function configOf(hsm: SoftHsm, key: Pick<KeyConfig, 'id' | 'curve' | 'did'>): KeyConfig {
+  return { ...key, class: 'online', uri: hsm.uri(`object=${key.id}`), development: false }
 }
 
 export async function until(isSo: () => boolean | Promise<boolean>, ms = 5_000): Promise<number> {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Secp256k1Keypair } from '@atproto/crypto'
 import { describe, expect, test } from 'vitest'
 import type { KeyConfig } from '../../../src/policy/policy-set.ts'
+import { describeHealth } from '../../../src/signer/pkcs11/backend.ts'
 import { ATTRIBUTE } from '../../../src/signer/pkcs11/find-key.ts'
 import { CKR } from '../../support/pkcs11-shim/shim.ts'
 import type { Rule } from '../../support/pkcs11-shim/shim.ts'
@@ -142,6 +143,7 @@ describe.skipIf(missing !== null)(`a key is found (needs ${missing ?? 'nothing m
     expect(await bench.shim.count('C_Sign')).toBe(before)
     expect(Object.keys(backend.health()[0]?.keys ?? {})).toEqual(['k'])
     await until(() => backend.health()[0]?.state.kind === 'ready')
+    expect(describeHealth(backend.health())).toContain('not the pinned one')
     await expect(signer.check(within(2_000))).rejects.toMatchObject({ code: 'key-unusable' })
   })
 

@@ -2,6 +2,7 @@ import { fork } from 'node:child_process'
 import { chmod, mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { describeHealth } from '../../../src/signer/pkcs11/backend.ts'
 import { listLatches, unlatch } from '../../../src/signer/pkcs11/pin-latch.ts'
 import { CKR } from '../../support/pkcs11-shim/shim.ts'
 import { missingForPkcs11 } from '../../support/softhsm.ts'
@@ -129,6 +130,7 @@ describe.skipIf(missing !== null)(`the wrong PIN (needs ${missing ?? 'nothing mo
     const backend = bench.open()
     const signer = await backend.openSigner(bench.p)
     const { serial } = await soleLatch(bench)
+    expect(describeHealth(backend.health())).toMatch(/keys unlatch$/)
     await unlatch(bench.latchDir, serial)
     await until(async () => (await bench.shim.count('C_Login')) === 2)
     await until(async () => (await listLatches(bench.latchDir))[0]?.reason === 'pin-refused')
@@ -140,6 +142,7 @@ describe.skipIf(missing !== null)(`the wrong PIN (needs ${missing ?? 'nothing mo
     await unlatch(bench.latchDir, serial)
     await until(async () => (await ask(signer, bench.p)) === 'signed')
     expect(await listLatches(bench.latchDir)).toEqual([])
+    expect(describeHealth(backend.health())).toBeNull()
   })
 
   test('that comes in the middle of the work is tried once', async () => {
