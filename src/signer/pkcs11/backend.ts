@@ -123,8 +123,11 @@ export function createPkcs11Backend(options: Pkcs11Options): Pkcs11Backend {
 async function startFault(key: KeyConfig, token: OpenToken, ref: number): Promise<string | null> {
   const { client } = token
   if (client.state().kind === 'unusable') return client.state().message
-  // The second key of a token comes when its child is at work already.
-  if (client.keyState(ref) === null) await client.lookForKeys().catch(() => {})
+  // The second key of a token comes when its child is at work already; a look that was under way then
+  // may not have been for it.
+  for (let look = 0; look < 2 && client.keyState(ref) === null; look += 1) {
+    await client.lookForKeys().catch(() => {})
+  }
   const state = client.keyState(ref)
   return state?.fault == null ? null : faultText(key, state)
 }

@@ -5,6 +5,7 @@ import { SignerError } from '../signer.ts'
 import { createJobs } from './jobs.ts'
 import { delayAfterFault, delayAfterStall, restartDelay } from './limits.ts'
 import { readLatch } from './pin-latch.ts'
+import { DIGEST_BYTES } from './protocol.ts'
 import type { KeySpec, KeyState } from './protocol.ts'
 import { serve } from './serve.ts'
 import type { ServeParts, Serving } from './serve.ts'
@@ -201,6 +202,7 @@ export function createTokenClient(options: TokenOptions) {
     removeKey: (ref: number) => keys.delete(ref) && keyStates.delete(ref),
     keyState: (ref: number) => keyStates.get(ref) ?? null,
     sign: async (ref: number, digest: Uint8Array, signal: AbortSignal): Promise<Uint8Array> => {
+      if (digest.length !== DIGEST_BYTES) throw new TypeError('a digest has 32 bytes')
       const refusal = refusalNow()
       if (refusal !== null) throw new SignerError('unavailable', refusal)
       return await jobs.add(ref, digest, signal)
