@@ -32,23 +32,25 @@ export const DEFAULT_LIMITS: Pkcs11Limits = {
   idleCheckMs: 10_000,
 }
 
-const FIRST_DELAY_MS = 100
+const FIRST_DELAY_MS = 20
+const SECOND_DELAY_MS = 100
 const LAST_DELAY_MS = 2_000
 
 /**
- * How long to wait before the next child: doubling from 0.1 to 2 s, of which a random half, so that
- * several services do not knock at the same time.
+ * How long to wait before the next child: hardly at all the first time, then doubling from 0.1 to 2 s,
+ * of which a random half, so that several services do not knock at the same time.
  * @param failures in a row, at least 1
  * @param random in 0..1
  */
 export function restartDelay(failures: number, random: number): number {
-  const full = Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(failures - 1, 10))
+  const doubled = SECOND_DELAY_MS * 2 ** Math.min(failures - 2, 10)
+  const full = failures <= 1 ? FIRST_DELAY_MS : Math.min(LAST_DELAY_MS, doubled)
   return full * (0.5 + random / 2)
 }
 
 /** After a stall its deadline was the wait, and the token may be back at any moment. */
 export function delayAfterStall(random: number): number {
-  return restartDelay(1, random)
+  return restartDelay(2, random)
 }
 
 /** What a person must repair; looked at again in case one did. */

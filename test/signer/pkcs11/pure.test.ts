@@ -97,10 +97,11 @@ describe('a child', () => {
     expect(moduleEnvironment(environment)).toEqual({ PATH, SOFTHSM2_CONF })
   })
 
-  test('is started again after 0.1 s, and never later than after 2 s', () => {
-    expect(restartDelay(1, 0)).toBe(50)
-    expect(restartDelay(1, 1)).toBe(100)
-    expect(restartDelay(3, 1)).toBe(400)
+  test('is started again at once, then after 0.1 s, and never later than after 2 s', () => {
+    expect(restartDelay(1, 1)).toBe(20)
+    expect(restartDelay(2, 0)).toBe(50)
+    expect(restartDelay(2, 1)).toBe(100)
+    expect(restartDelay(4, 1)).toBe(400)
     expect(restartDelay(1_000_000, 1)).toBe(2_000)
   })
 })
