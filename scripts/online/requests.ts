@@ -124,7 +124,8 @@ async function sign({ client, values, id }: Call): Promise<number> {
   const request = await client.sign(id)
   if (request.signature === null) {
     printRequest(request, values)
-    process.stderr.write('there is no signature yet: it waits for approval\n')
+    const waits = request.state === 'proposed' ? 'approval' : 'the key'
+    process.stderr.write(`there is no signature yet: it waits for ${waits}\n`)
     return 1
   }
   return values.operation ? printOperation(request) : printRequest(request, values)

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { HealthView, ReadinessView } from '../api/health.ts'
 import type { KeyList, KeyView } from '../api/key.ts'
 import type { Proposal, RequestList, RequestView } from '../api/request.ts'
@@ -19,7 +20,7 @@ export type HoldfastClient = {
   propose(proposal: Proposal): Promise<RequestView>
   listRequests(options?: ListOptions): Promise<RequestList>
   readRequest(id: string): Promise<RequestView>
-  /** Uses the key, or gives the recorded signature again; `proposed` waits for people. */
+  /** Uses the key, or gives the recorded signature again; `proposed` waits for people, `signing` for a key. */
   sign(id: string): Promise<RequestView>
   /** Sends it to the PLC directory. What came of it: `state`, and the directory's words in `submission`. */
   submit(id: string): Promise<RequestView>
@@ -42,12 +43,13 @@ export function createClient(options: ClientOptions): HoldfastClient {
     readJson(await call({ method: 'GET', path, query }))
   const post = async (path: string, body?: unknown): Promise<RequestView> =>
     readJson(await call({ method: 'POST', path, body })) as RequestView
-  const act = (name: 'sign' | 'submit' | 'cancel') => async (id: string) =>
+  const act = (name: 'submit' | 'cancel') => async (id: string) =>
     await post(`${requestPath(id)}/${name}`)
 
   const propose = async (proposal: Proposal): Promise<RequestView> =>
     await post('/v1/requests', proposal)
-  const sign = act('sign')
+  const sign = async (id: string): Promise<RequestView> =>
+    await untilSigned(async () => await post(`${requestPath(id)}/sign`))
   const keys = async (): Promise<KeyList> => (await get('/v1/keys')) as KeyList
   return {
     propose,
@@ -62,6 +64,19 @@ export function createClient(options: ClientOptions): HoldfastClient {
     readiness: async () => readReadiness(await call({ method: 'GET', path: '/readyz' })),
     metrics: async () => readText(await call({ method: 'GET', path: '/metrics' })),
     openapi: async () => await get('/openapi.json'),
+  }
+}
+
+/** Longer than a claim on the key lives. */
+const SIGNING_RETRIES = 12
+const SIGNING_PAUSE_MS = 1_000
+
+/** Another call may be signing the same bytes; what it gets is ours too. */
+async function untilSigned(ask: () => Promise<RequestView>): Promise<RequestView> {
+  for (let retries = 0; ; retries += 1) {
+    const request = await ask()
+    if (request.state !== 'signing' || retries === SIGNING_RETRIES) return request
+    await sleep(SIGNING_PAUSE_MS)
   }
 }
 

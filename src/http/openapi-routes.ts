@@ -68,7 +68,10 @@ export const describedRoutes: readonly DescribedRoute[] = [
     summary: 'Use the key, or get the recorded signature again',
     description: 'The rules judge it once more, at the head of today.',
     id: requestId,
-    answers: { 200: shown('signed'), 202: shown('it waits for approval; nothing happened') },
+    answers: {
+      200: shown('signed'),
+      202: shown('it waits for approval, or is being signed by another call: ask again'),
+    },
     problems: [...withCaller, 'denied', 'not-found', 'conflict'],
   },
   {

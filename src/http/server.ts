@@ -47,8 +47,9 @@ const BOUNDS: ServerBounds = {
 /** @throws when the address is not to be had or the certificate is not one */
 export async function listen(app: Hono<HttpEnv>, options: ListenOptions): Promise<Listening> {
   const bounds = { ...BOUNDS, ...options.bounds }
-  const server = createBoundedServer(createListener(app), options.tls, bounds)
-  const drain = prepareDrain(server, bounds.drainMs)
+  const calls = new Set<Promise<unknown>>()
+  const server = createBoundedServer(createListener(app, calls), options.tls, bounds)
+  const drain = prepareDrain(server, calls, bounds.drainMs)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(options.port, options.host, () => {
@@ -63,8 +64,13 @@ export async function listen(app: Hono<HttpEnv>, options: ListenOptions): Promis
   }
 }
 
-function createListener(app: Hono<HttpEnv>): RequestListener {
-  const listener = getRequestListener(app.fetch, {
+function createListener(app: Hono<HttpEnv>, calls: Set<Promise<unknown>>): RequestListener {
+  const serve: typeof app.fetch = async (...args) => {
+    const call = Promise.resolve(app.fetch(...args))
+    calls.add(call)
+    return await call.finally(() => calls.delete(call))
+  }
+  const listener = getRequestListener(serve, {
     // `Response` stays Node's own for the rest of the process.
     overrideGlobalObjects: false,
     // Before the app: a request line or Host header that makes no URL. Otherwise its own error answer failed.
@@ -100,8 +106,15 @@ function createBoundedServer(
   return server
 }
 
-/** Node closes idle sockets once, when `close` is called; the busy ones have to be closed as they become idle. */
-function prepareDrain(server: Server, drainMs: number): () => Promise<void> {
+/**
+ * Node closes idle sockets once, when `close` is called; the busy ones have to be closed as they become idle. And it
+ * knows sockets only: whoever asked and went away has left work under way, which needs the database until it is done.
+ */
+function prepareDrain(
+  server: Server,
+  calls: ReadonlySet<Promise<unknown>>,
+  drainMs: number,
+): () => Promise<void> {
   let draining = false
   server.prependListener('request', (_, response) => {
     response.once('close', () => {
@@ -112,9 +125,10 @@ function prepareDrain(server: Server, drainMs: number): () => Promise<void> {
     new Promise((resolve) => {
       draining = true
       const bound = setTimeout(() => server.closeAllConnections(), drainMs)
+      const late = new Promise<void>((resolve) => setTimeout(resolve, drainMs).unref())
       server.close(() => {
         clearTimeout(bound)
-        resolve()
+        void Promise.race([Promise.allSettled(calls), late]).then(() => resolve())
       })
     })
 }

@@ -325,6 +325,20 @@ describe('close', () => {
     expect((await answer).status).toBeNull()
   })
 
+  it('waits for work whose client has gone away, within its bound', async () => {
+    const { signNow, begun, release } = held()
+    const { url, close } = await start({ signNow }, { drainMs: 10_000 })
+    const answer = sendRaw(url, kept(), { timeoutMs: 50 }).catch(() => null)
+    await begun
+    await answer
+    let closed = false
+    const closing = close().then(() => (closed = true))
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(closed).toBe(false)
+    release()
+    await closing
+  })
+
   it('may be called twice', async () => {
     const { close } = await start()
     await expect(Promise.all([close(), close()])).resolves.toBeDefined()

@@ -691,7 +691,7 @@ export interface operations {
           'application/json': components['schemas']['Request']
         }
       }
-      /** @description it waits for approval; nothing happened */
+      /** @description it waits for approval, or is being signed by another call: ask again */
       202: {
         headers: {
           [name: string]: unknown

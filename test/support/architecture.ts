@@ -41,7 +41,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     @atproto/crypto, zod, node:fs/promises, node:path`),
   'src/signer/pkcs11': list(`
     src/plc, type src/policy, src/signer/signer.ts, src/files, zod, node:crypto,
-    node:fs/promises, node:path, node:timers/promises`),
+    node:fs/promises, node:path, node:timers/promises, node:buffer`),
   'src/signer/pkcs11/module.ts': ['src/signer/pkcs11', 'pkcs11js', 'node:module'],
   'src/signer/pkcs11/child-link.ts': ['src/signer/pkcs11', 'node:child_process'],
   'src/store': list(`
@@ -95,6 +95,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'scripts/holdfast.ts': ['scripts/online', 'node:util'],
   // It measures the service from outside and the store from inside.
   'scripts/bench': ['src', 'test/support', 'drizzle-orm', 'type pg', 'node:*'],
+  'scripts/fuzz': ['src/plc', 'src/client', 'test/support', 'test/e2e/support', 'node:*'],
   // The launchers run before anything is installed.
   'scripts/*.mjs': ['node:*'],
 }
@@ -126,13 +127,14 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'src/store/private-server-program.ts',
     'src/signer/pkcs11/child-link.ts',
     'scripts/bench',
+    'scripts/fuzz',
     launchers,
   ],
   ...Object.fromEntries(network.map((name) => [name, ['src/http/server.ts', 'scripts/bench']])),
 }
 
 const globalOwners: Readonly<Record<string, readonly string[]>> = {
-  fetch: ['src/directory', 'src/client'],
+  fetch: ['src/directory', 'src/client', 'scripts/fuzz'],
   process: [],
   // Commands and launchers hand the environment on; `config.ts` says what may stand in it.
   'process.env': ['scripts/online', launchers],

@@ -213,10 +213,7 @@ function itemBytes(item: Item, quirk: Quirk): Buffer {
   if (item === undefined) return Buffer.of(0xf7)
   if (typeof item === 'boolean') return Buffer.of(item ? 0xf5 : 0xf4)
   if (typeof item === 'number') return head(0, item, quirk())
-  if (typeof item === 'string') {
-    const text = Buffer.from(item)
-    return container(3, { count: text.length, content: [text], longer: quirk() })
-  }
+  if (typeof item === 'string') return textBytes(item, quirk())
   if (Array.isArray(item)) {
     const content = item.map((each) => itemBytes(each, quirk))
     return container(4, { count: item.length, content, longer: quirk() })
@@ -225,6 +222,28 @@ function itemBytes(item: Item, quirk: Quirk): Buffer {
   // DAG-CBOR order: the written keys as bytes, which puts shorter ones first.
   if (quirk() === 0) entries.sort(([a], [b]) => Buffer.compare(a!, b!))
   return container(5, { count: entries.length, content: entries.flat(), longer: quirk() })
+}
+
+const SHORT_HEADS = Array.from({ length: 256 }, (_, byte) => Buffer.of(byte))
+
+/** The texts that come again and again: most of the work of writing a message. */
+const written = new Map(
+  [
+    ...TEXTS,
+    ...IDS,
+    ...CIDS,
+    ...'type plc_operation plc_tombstone rotationKeys verificationMethods'.split(' '),
+    ...'alsoKnownAs services endpoint prev sig'.split(' '),
+  ].map((text) => [text, newTextBytes(text, 0)]),
+)
+
+function textBytes(text: string, longer: number): Buffer {
+  return (longer === 0 ? written.get(text) : undefined) ?? newTextBytes(text, longer)
+}
+
+function newTextBytes(item: string, longer: number): Buffer {
+  const text = Buffer.from(item)
+  return container(3, { count: text.length, content: [text], longer })
 }
 
 function container(
@@ -241,7 +260,7 @@ function head(major: number, value: number, longer: number): Buffer {
   const sizes = [0, 1, 2, 4, 8]
   const needed = value < 24 ? 0 : sizes.findIndex((size) => size > 0 && value < 256 ** size)
   const size = Math.min(needed + longer, 4)
-  if (size === 0) return Buffer.of((major << 5) | value)
+  if (size === 0) return SHORT_HEADS[(major << 5) | value]!
   const digits = value.toString(16).padStart(2 * sizes[size]!, '0')
   return Buffer.concat([Buffer.of((major << 5) | (23 + size)), Buffer.from(digits, 'hex')])
 }

@@ -1,3 +1,4 @@
+import { decode } from '@ipld/dag-cbor'
 import type { AccessKey, Signed, ToSign } from './aws-client.ts'
 import { kmsCall, signRequest, v1Call } from './aws-client.ts'
 import { generateMessages } from './generate-messages.ts'
@@ -21,19 +22,35 @@ export type GenerateOptions = {
   readonly key: AccessKey
   /** The id of a key that this caller may use. */
   readonly keyId: string
-  /** What `Sign` is asked to sign, endless. */
+  /** What is asked to be signed, endless. */
   readonly messages: Iterator<Uint8Array>
+  /** Requests of the caller's that exist. */
+  readonly ids: readonly string[]
 }
 
-/** The bytes of one request: a good call, spoiled nowhere, in one layer or in several, or noise. */
-export function generateRequest(random: Random, options: GenerateOptions): Buffer {
-  if (chance(random, 0.03)) return randomBytes(random, int(random, 400))
+export type Generated = {
+  readonly bytes: Buffer
+  /** Whether its end can be told from its bytes; else the server would wait for more. */
+  readonly framed: boolean
+}
+
+/** One request: a good call, spoiled nowhere, in one layer or in several, or noise. */
+export function generateRequest(random: Random, options: GenerateOptions): Generated {
+  if (chance(random, 0.03)) return { bytes: randomBytes(random, int(random, 400)), framed: false }
   const call = goodCall(random, options)
   if (chance(random, 0.5)) spoilCall(random, call)
   const signed = signRequest(call)
-  if (chance(random, 0.3)) spoilSigned(random, signed)
+  const spoiled = chance(random, 0.3)
+  if (spoiled) spoilSigned(random, signed)
   const bytes = wireBytes(closing(signed))
-  return chance(random, 0.15) ? spoilBytes(random, bytes) : bytes
+  if (chance(random, 0.15)) return { bytes: spoilBytes(random, bytes), framed: false }
+  return { bytes, framed: !spoiled && isPlain(signed) }
+}
+
+/** What a client of a library would send: no line break or NUL smuggled into its head. */
+function isPlain({ method, target, headers }: Signed): boolean {
+  const head = [method, target, ...headers.flat()].join('')
+  return !/[\0\r\n]/.test(head) && headers.every(([name]) => !/[^!-~]/.test(name))
 }
 
 export type FuzzReport = {
@@ -43,38 +60,88 @@ export type FuzzReport = {
   readonly failures: readonly string[]
 }
 
-/** Sends `count` generated requests, sixteen at a time. Which ones depends on the seed alone. */
-export async function fuzzDoor(
-  options: Omit<GenerateOptions, 'messages'> & { url: string; seed: number; count: number },
-): Promise<FuzzReport> {
+export type FuzzOptions = Omit<GenerateOptions, 'messages' | 'ids'> & {
+  readonly url: string
+  readonly seed: number
+  readonly count: number
+  readonly messages?: Iterator<Uint8Array>
+  /** Called after each answer with their number so far. */
+  readonly onDone?: (done: number) => Promise<void>
+}
+
+/**
+ * Sends `count` generated requests, sixteen at a time. Which ones depends on the seed alone, but for the
+ * ids of requests, which the service makes.
+ */
+export async function fuzzDoor(options: FuzzOptions): Promise<FuzzReport> {
   const random = seededRandom(options.seed)
-  const generated = { ...options, messages: generateMessages(options.seed) }
+  const ids = ['00000000-0000-4000-8000-000000000001']
+  const generated = { messages: generateMessages(options.seed), ...options, ids }
   const statuses = new Map<number | null, number>()
   const failures: string[] = []
   let left = options.count
+  let done = 0
   const sendOn = async (): Promise<void> => {
     while (left > 0) {
       left -= 1
-      const bytes = generateRequest(random, generated)
-      const status = await sendRaw(options.url, bytes, { end: true }).then(
-        (answer) => answer.status,
-        () => 599,
+      const { bytes, framed } = generateRequest(random, generated)
+      const { status, text } = await sendRaw(options.url, bytes, { end: !framed }).catch(
+        (error: unknown) => ({ status: 599, text: String(error) }),
       )
+      keepIds(ids, text)
       statuses.set(status, (statuses.get(status) ?? 0) + 1)
-      if (status !== null && status >= 500) failures.push(bytes.toString('latin1'))
+      if (status !== null && status >= 500) {
+        failures.push(`${bytes.toString('latin1')}\n→ ${text}`)
+      }
+      await options.onDone?.(done++)
     }
   }
   await Promise.all(Array.from({ length: 16 }, sendOn))
   return { statuses, failures }
 }
 
-function goodCall(random: Random, { key, keyId, messages }: GenerateOptions): ToSign {
-  const kind = int(random, 6)
+const KEPT_IDS = 64
+
+function keepIds(ids: string[], answer: string): void {
+  for (const [, id = ''] of answer.matchAll(/"id":"([0-9a-f-]{36})"/g)) ids.push(id)
+  ids.splice(0, ids.length - KEPT_IDS)
+}
+
+function goodCall(random: Random, options: GenerateOptions): ToSign {
+  const { key, keyId, messages, ids } = options
+  const kind = int(random, 10)
   if (kind === 0) return v1Call(pick(random, ['/v1/requests', '/v1/keys']), '', key)
   if (kind === 1) return kmsCall('GetPublicKey', { KeyId: keyId }, key)
   if (kind === 2) return kmsCall('DescribeKey', { KeyId: keyId }, key)
-  const Message = Buffer.from(messages.next().value as Uint8Array).toString('base64')
+  if (kind <= 4) {
+    const action = pick(random, ['', '/sign', '/sign', '/submit', '/cancel'])
+    const method = action === '' ? 'GET' : 'POST'
+    return v1Call(`/v1/requests/${pick(random, ids)}${action}`, '', key, { method })
+  }
+  const message = messages.next().value as Uint8Array
+  const base64 = Buffer.from(message).toString('base64')
+  if (kind <= 6) return proposal(key, bodyOf(random, { keyId, message, base64 }))
+  const Message = base64
   return kmsCall('Sign', { KeyId: keyId, Message, SigningAlgorithm: 'ECDSA_SHA_256' }, key)
+}
+
+function proposal(key: AccessKey, body: string): ToSign {
+  const headers = { host: '127.0.0.1:2590', 'content-type': 'application/json' }
+  return v1Call('/v1/requests', '', key, { method: 'POST', headers, body })
+}
+
+/** As base64, or as JSON where the message has such a form. */
+function bodyOf(
+  random: Random,
+  { keyId, message, base64 }: { keyId: string; message: Uint8Array; base64: string },
+): string {
+  const asBase64 = JSON.stringify({ key: keyId, unsigned: base64 })
+  if (chance(random, 0.5)) return asBase64
+  try {
+    return JSON.stringify({ key: keyId, operation: decode(message) })
+  } catch {
+    return asBase64
+  }
 }
 
 /** Before the signature: what a caller in its right mind or out of it may sign. */

@@ -72,8 +72,17 @@ export async function sign(own: Own, deps: ActionDeps): Promise<RequestView> {
     case 'malformed':
       throw new TypeError(`request ${own.id} holds no operation: ${result.message}`)
     case 'busy':
-      throw busy(result)
+      return await whileSigning(own, result, deps)
   }
+}
+
+/** Another call, or a key that took too long, is at work on it: that is where the request stands. */
+async function whileSigning(own: Own, result: BusyResult, deps: ActionDeps): Promise<RequestView> {
+  const request = result.requestId === null ? null : await readOwn(own, deps)
+  if (request === null || (request.state !== 'signing' && request.signature === null)) {
+    throw busy(result)
+  }
+  return request
 }
 
 /** @throws ProblemError */
@@ -129,6 +138,8 @@ function denied(result: { rule: string; message: string; requestId: string }): P
   return new ProblemError('denied', `denied by ${rule}: ${message}`, { rule, request: requestId })
 }
 
-function busy({ message, requestId }: { message: string; requestId: string | null }): ProblemError {
+type BusyResult = { readonly message: string; readonly requestId: string | null }
+
+function busy({ message, requestId }: BusyResult): ProblemError {
   return new ProblemError('busy', message, requestId === null ? {} : { request: requestId })
 }

@@ -78,7 +78,7 @@ async function proposeRequest(c: Context<V1Env>, deps: V1Deps): Promise<Response
 
 /** 202: what was asked for is not done yet; the state says what it waits for. */
 function statusOf({ state, submission }: RequestView, done: 200 | 201): 200 | 201 | 202 {
-  if (state === 'proposed' || state === 'submitted') return 202
+  if (state === 'proposed' || state === 'signing' || state === 'submitted') return 202
   return state === 'returned' && submission?.outcome === 'unknown' ? 202 : done
 }
 
