@@ -103,10 +103,19 @@ function checkState(row: Row, about: readonly Entry[]): string[] {
         ...unheld,
         ...wrong(row.signature === null || row.produced_at === null, 'has no signature'),
         ...wrong(!kinds.includes('signature.produced'), 'has no entry signature.produced'),
+        ...wrong(
+          row.state === 'submitted' && !kinds.includes('submission.accepted'),
+          'has no entry submission.accepted',
+        ),
+        ...wrong(
+          (row.state === 'confirmed') !== kinds.includes('operation.confirmed'),
+          `its entries are ${kinds.join()}`,
+        ),
       ]
     case 'approved':
+      return [...unheld, ...unsigned, ...wrong(last !== 'request.proposed', `last is ${last}`)]
     case 'cancelled':
-      return [...unheld, ...unsigned]
+      return [...unheld, ...unsigned, ...wrong(last !== 'request.cancelled', `last is ${last}`)]
     case 'failed':
       return [...unheld, ...unsigned, ...wrong(last !== 'request.failed', `last entry is ${last}`)]
     case 'superseded':
@@ -184,6 +193,8 @@ function checkReplaces({ rows }: Ledger, row: Row, about: readonly Entry[]): str
     ]
   })
   if (row.state !== 'superseded' || row.signature === null) return forward
+  // Its prev has passed on the directory: no other signature of ours came in its place.
+  if (typeof about.at(-1)?.body['head'] === 'string') return forward
   const successors = rows.filter((other) => other.replaces.includes(row.id))
   return successors.length === 1 ? forward : [...forward, `${successors.length} name it replaced`]
 }
