@@ -19,10 +19,9 @@ let lastWrite = Promise.resolve()
 function inTurn(request: IncomingMessage, response: ServerResponse): void {
   if (request.method !== 'POST') return void app(request, response)
   const done = new Promise<void>((resolve) => response.once('close', resolve))
-  lastWrite = lastWrite.then(async () => {
-    app(request, response)
-    await done
-  })
+  const turn = lastWrite
+  lastWrite = done
+  void turn.then(() => app(request, response))
 }
 
 const server = createServer(inTurn)
