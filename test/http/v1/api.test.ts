@@ -130,6 +130,53 @@ describe('GET /v1/requests/:id', () => {
   })
 })
 
+describe('POST /v1/requests/:id/sign', () => {
+  const signing = requestView(1, { state: 'signing', signature: null, signedOperation: null })
+  const busy: AppDeps['signRequest'] = async () => ({
+    kind: 'busy',
+    requestId: signing.id,
+    message: 'these bytes are being signed by another call',
+  })
+
+  async function sign(changes: Partial<AppDeps>): Promise<Answer> {
+    const path = `/v1/requests/${signing.id}/sign`
+    const signed = signRequest(v1Call(path, '', pds, { method: 'POST' }))
+    const response = await send(createApp(doorDeps(changes).deps), signed)
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+  }
+
+  it('says that another call is at it, which is no failure', async () => {
+    const answer = await sign({ signRequest: busy, readRequest: async () => signing })
+    expect(answer).toMatchObject({ status: 202, body: { state: 'signing', signature: null } })
+  })
+
+  it('has the signature when that call was quicker than the look', async () => {
+    const answer = await sign({ signRequest: busy, readRequest: async () => requestView(1) })
+    expect(answer).toMatchObject({ status: 200, body: { state: 'returned' } })
+  })
+
+  it('is a 503 problem when nobody is at it', async () => {
+    const approved = { ...signing, state: 'approved' as const }
+    const answer = await sign({ signRequest: busy, readRequest: async () => approved })
+    expect(answer).toMatchObject({ status: 503, body: { code: 'busy', request: signing.id } })
+    const away: AppDeps['signRequest'] = async () => ({
+      kind: 'busy',
+      requestId: null,
+      message: 'away',
+    })
+    expect(await sign({ signRequest: away })).toMatchObject({ status: 503, body: { code: 'busy' } })
+  })
+
+  it('waits for approval with a 202', async () => {
+    const waiting = { ...signing, state: 'proposed' as const }
+    const answer = await sign({
+      signRequest: async () => ({ kind: 'waiting' }),
+      readRequest: async () => waiting,
+    })
+    expect(answer).toMatchObject({ status: 202, body: { state: 'proposed' } })
+  })
+})
+
 describe('GET /v1/keys', () => {
   it('shows the keys of the caller, and nothing of where they lie', async () => {
     const { body } = await get('/v1/keys', '', { keysOf: () => [onlineKey, recoveryKey] })
