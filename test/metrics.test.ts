@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClient } from '../src/client/client.ts'
@@ -126,6 +127,19 @@ describe('the metrics of a service at work', () => {
   it('of the process are there too', () => {
     expect(series.get('process_resident_memory_bytes')).toBeGreaterThan(0)
   })
+})
+
+it('docs/operations.md has a row for each metric of ours, and for no other', async () => {
+  const text = await readFile(new URL('../docs/operations.md', import.meta.url), 'utf8')
+  const documented = [...text.matchAll(/^\| `(holdfast_[a-z_]+)` \|/gm)].map(([, name]) => name)
+  const names = bare()
+    .registry.getMetricsAsArray()
+    .map(({ name }) => name)
+  expect(new Set(documented)).toEqual(new Set(names))
+  // An alert on a metric that is not there would never fire.
+  const used = text.match(/\bholdfast_[a-z_]+/g) ?? []
+  const series = names.flatMap((name) => [name, `${name}_count`, `${name}_bucket`])
+  expect(used.filter((name) => !series.includes(name))).toEqual([])
 })
 
 describe('an action', () => {

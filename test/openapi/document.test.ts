@@ -6,6 +6,7 @@ import { format } from 'oxfmt'
 import { expect, it } from 'vitest'
 import { createApp } from '../../src/http/app.ts'
 import { buildOpenApi } from '../../src/http/openapi.ts'
+import { problemStatus } from '../../src/http/problem.ts'
 import { doorDeps, send } from '../http/door-deps.ts'
 import type { Document } from './document.ts'
 import { operationsOf } from './document.ts'
@@ -41,6 +42,14 @@ it('asks for a caller on every route below /v1, and on no other', () => {
 it('stands in docs/openapi.json as it is (vitest -u writes it)', async () => {
   const text = `${JSON.stringify(document, null, 2)}\n`
   await expect(text).toMatchFileSnapshot(file('../../docs/openapi.json'))
+})
+
+it('docs/api.md has a row for each problem code, with its status', async () => {
+  const text = await readFile(file('../../docs/api.md'), 'utf8')
+  const rows = [...text.matchAll(/^\| `([a-z-]+)` \| (\d{3}) \|/gm)]
+  expect(Object.fromEntries(rows.map(([, code, status]) => [code, Number(status)]))).toEqual(
+    problemStatus,
+  )
 })
 
 it('makes the types that test/openapi/generated.d.ts holds (vitest -u writes them)', async () => {
