@@ -12,18 +12,18 @@ export type Jobs = {
 
 /** What the service does by itself. The first run is at once: a service that died may have left work. */
 export function startJobs(context: Pick<Context, 'reconcile'>, log: Logger): Jobs {
-  return repeat(async () => {
-    const found = await context.reconcile()
+  return repeat(async (signal) => {
+    const found = await context.reconcile(signal)
     if (found.looked > 0) log.info({ job: 'reconcile', ...found }, 'submissions looked for')
   }, log)
 }
 
 /** One run at a time; one that fails is logged, and the next one comes all the same. */
-function repeat(work: () => Promise<void>, log: Logger): Jobs {
+function repeat(work: (signal: AbortSignal) => Promise<void>, log: Logger): Jobs {
   const ending = new AbortController()
   const running = (async () => {
     while (!ending.signal.aborted) {
-      await work().catch((error: unknown) => log.warn({ err: error }, 'a job failed'))
+      await work(ending.signal).catch((error: unknown) => log.warn({ err: error }, 'a job failed'))
       await sleep(RECONCILE_EVERY_MS, undefined, { signal: ending.signal, ref: false }).catch(
         () => undefined,
       )

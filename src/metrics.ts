@@ -17,6 +17,8 @@ const SECONDS = [
 ]
 /** Scrapers that ask more often see the same numbers. */
 const BACKLOG_SHARED_MS = 15_000
+/** Anybody may ask, and writing the text is the most work of all that is open to everyone. */
+const TEXT_SHARED_MS = 1_000
 const BACKLOG_DEADLINE_MS = 2_000
 /** Rule ids come from our code and from policy files; whatever came above this is one label. */
 const MAX_RULES = 100
@@ -79,13 +81,23 @@ export function createRender(
   now: () => number,
 ): () => Promise<string> {
   let readAt = -Infinity
-  return async () => {
-    if (Math.abs(now() - readAt) >= BACKLOG_SHARED_MS) {
+  const render = async (): Promise<string> => {
+    if (isPast(readAt, BACKLOG_SHARED_MS, now())) {
       readAt = now()
       showBacklog(metrics, await inTime(readBacklog()))
     }
     return await metrics.registry.metrics()
   }
+  let shown = { at: -Infinity, text: Promise.resolve('') }
+  return async () => {
+    if (isPast(shown.at, TEXT_SHARED_MS, now())) shown = { at: now(), text: render() }
+    return await shown.text
+  }
+}
+
+/** A clock that was set back must not keep old numbers alive. */
+function isPast(at: number, forMs: number, now: number): boolean {
+  return Math.abs(now - at) >= forMs
 }
 
 function showBacklog(metrics: Metrics, backlog: Backlog | null): void {

@@ -45,7 +45,7 @@ export type UseCases = {
   readonly submit: Submit
   readonly cancel: Cancel
   /** Looks for what was submitted and not seen in the directory's log since. */
-  readonly reconcile: () => Promise<Reconciled>
+  readonly reconcile: (signal: AbortSignal) => Promise<Reconciled>
   readonly enroll: (did: string, caller: string) => Promise<EnrollOutcome>
 }
 
@@ -91,7 +91,7 @@ export function createUseCases(parts: UseCaseParts): UseCases {
     signRequest: createSignRequest({ find, signNow }),
     submit: measuredAction(metrics, 'submit', createSubmit(submission)),
     cancel: measuredAction(metrics, 'cancel', createCancel(db)),
-    reconcile: async () => await reconcile(submission),
+    reconcile: async (signal) => await reconcile(submission, signal),
     enroll: async (did, caller) => await enroll(did, caller, custody),
   }
 }

@@ -215,7 +215,7 @@ describe('what is measured', () => {
 })
 
 describe('the backlog', () => {
-  it('is read once for all who scrape within 15 seconds', async () => {
+  it('is read once for all who scrape within 15 seconds, and the text is written once in one', async () => {
     const metrics = bare()
     let reads = 0
     let now = 0
@@ -230,7 +230,12 @@ describe('the backlog', () => {
     await render()
     now = 14_999
     expect(seriesOf(await render()).get('holdfast_identities')).toBe(1)
-    now = 15_000
+    metrics.busy.inc({ action: 'sign' })
+    now = 15_998
+    expect(await render()).not.toContain('holdfast_busy_total{')
+    now = 15_999
+    expect(await render()).toContain('holdfast_busy_total{')
+    now = 17_000
     const series = seriesOf(await render())
     expect(series.get('holdfast_identities')).toBe(2)
     expect(series.get('holdfast_waiting_requests{state="approved"}')).toBe(2)

@@ -66,6 +66,9 @@ async function returned(operation = genesisOf(newName(), [custody.key.did])) {
   return { input: { caller: 'pds', requestId: idOf(result) }, signed }
 }
 
+/** Nobody stops the runs here. */
+const running = new AbortController().signal
+
 let names = 0
 const newName = (): string => `submitted-${(names += 1)}`
 
@@ -125,10 +128,10 @@ describe('a submission', () => {
     answers.push(() => ({ kind: 'accepted' }))
     await submit(input)
     expect(await stateOf(input)).toBe('submitted')
-    expect(await reconcile(deps)).toEqual({ looked: 1, confirmed: 0, lost: 0, unread: 0 })
+    expect(await reconcile(deps, running)).toEqual({ looked: 1, confirmed: 0, lost: 0, unread: 0 })
     custody.directory.submit(signed)
-    expect(await reconcile(deps)).toEqual({ looked: 1, confirmed: 1, lost: 0, unread: 0 })
-    expect(await reconcile(deps)).toMatchObject({ looked: 0 })
+    expect(await reconcile(deps, running)).toEqual({ looked: 1, confirmed: 1, lost: 0, unread: 0 })
+    expect(await reconcile(deps, running)).toMatchObject({ looked: 0 })
     expect(await kindsOf(input)).toEqual(['submission.accepted', 'operation.confirmed'])
   })
 
@@ -140,7 +143,7 @@ describe('a submission', () => {
     answers.push(() => ({ kind: 'refused', status: 400, message: 'no' }))
     await submit(refused.input)
     custody.directory.submit(unanswered.signed)
-    expect(await reconcile(deps)).toMatchObject({ looked: 1, confirmed: 1 })
+    expect(await reconcile(deps, running)).toMatchObject({ looked: 1, confirmed: 1 })
     expect(await stateOf(unanswered.input)).toBe('confirmed')
     expect(await stateOf(refused.input)).toBe('returned')
   })
@@ -156,7 +159,7 @@ describe('a submission', () => {
     custody.directory.submit(ours.signed)
     const theirs = await signBy(user, renamed(base, newName()), base.did)
     custody.directory.submit(theirs, { nullifies: [ours.signed.cid] })
-    expect(await reconcile(deps)).toMatchObject({ lost: 1 })
+    expect(await reconcile(deps, running)).toMatchObject({ lost: 1 })
     expect(await stateOf(ours.input)).toBe('superseded')
     expect(await submit(ours.input)).toMatchObject({ kind: 'conflict', state: 'superseded' })
     const { sig: _sig, ...unsigned } = ours.signed.operation
@@ -190,6 +193,23 @@ describe('a submission', () => {
       rows[0]?.unsigned,
     ])
   })
+})
+
+test('a run that is stopped looks no further', async () => {
+  for (const _ of [1, 2]) {
+    const { input } = await returned()
+    answers.push(() => ({ kind: 'accepted' }))
+    await submit(input)
+  }
+  const stopping = new AbortController()
+  const directory: SubmitDeps['directory'] = {
+    ...custody.directory,
+    async getLog(did, signal) {
+      stopping.abort()
+      return await custody.directory.getLog(did, signal)
+    },
+  }
+  expect(await reconcile({ ...deps, directory }, stopping.signal)).toMatchObject({ looked: 1 })
 })
 
 describe('every write of a submission', () => {

@@ -246,12 +246,17 @@ describe('a submission', () => {
       state: 'submitted',
       submission: { outcome: 'accepted', confirmedAt: null },
     })
-    expect(await service.context.reconcile()).toMatchObject({ confirmed: 1, unread: 0 })
+    expect(await service.context.reconcile(new AbortController().signal)).toMatchObject({
+      confirmed: 1,
+      unread: 0,
+    })
     expect(await pds.readRequest(id)).toMatchObject({
       state: 'confirmed',
       submission: { confirmedAt: expect.any(String) },
     })
-    expect(await service.context.reconcile()).toMatchObject({ confirmed: 0 })
+    expect(await service.context.reconcile(new AbortController().signal)).toMatchObject({
+      confirmed: 0,
+    })
   })
 
   it('on a prev that has passed is refused, for good, and its signature is shown no more', async () => {
