@@ -19,7 +19,11 @@ export type DoorReport = MemoryGrowth & {
 const SIGNABLE_ONE_IN = 6
 
 /** Generated requests against every door of a real service, sixteen at a time. */
-export async function fuzzDoors(options: { seed: number; count: number }): Promise<DoorReport> {
+export async function fuzzDoors(options: {
+  readonly seed: number
+  readonly count: number
+  readonly onTenth: (done: number) => void
+}): Promise<DoorReport> {
   const service = await startFuzzedService()
   const memory = createMemoryWatch(options.count)
   const start = performance.now()
@@ -32,6 +36,7 @@ export async function fuzzDoors(options: { seed: number; count: number }): Promi
     messages: someSignable(options.seed, keys[0]?.did ?? ''),
     async onDone(done) {
       if (memory.isDue(done)) memory.keep(done, await service.rss())
+      if (done > 0 && done % Math.ceil(options.count / 10) === 0) options.onTenth(done)
     },
   })
   const seconds = (performance.now() - start) / 1_000

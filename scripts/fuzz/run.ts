@@ -51,7 +51,8 @@ async function run(plan: Plan): Promise<{ parser?: ParserReport; door?: DoorRepo
     tell(`parser: ${parser} messages`, report.parser)
   }
   if (door > 0) {
-    report.door = await fuzzDoors({ seed, count: door })
+    const onTenth = (done: number): void => say(`doors: ${done} of ${door}`)
+    report.door = await fuzzDoors({ seed, count: door, onTenth })
     tell(`doors: ${door} requests`, report.door)
   }
   return report

@@ -24,29 +24,33 @@ const main = fileURLToPath(new URL('../holdfast.ts', import.meta.url))
 export async function startFuzzedService(): Promise<FuzzedService> {
   const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-fuzz-'))
   const directory = await startDirectory({ limits: false })
-  const limits = [
+  const flags = [
+    // Its life hangs on ours: a run that is killed leaves no service behind.
+    `--import=${new URL('../launched.mjs', import.meta.url).href}`,
     `--max-old-space-size=${HEAP_LIMITS.oldMb}`,
     `--max-semi-space-size=${HEAP_LIMITS.semiSpaceMb}`,
   ]
-  const child = spawn(process.execPath, [...limits, main, 'serve'], {
+  const child = spawn(process.execPath, [...flags, main, 'serve'], {
     env: {
       HOLDFAST_DATA_DIR: dataDir,
       HOLDFAST_PORT: '0',
       HOLDFAST_PLC_URL: directory.url,
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
+  const { stdout, stderr } = child
+  if (stdout === null || stderr === null) throw new TypeError('both are pipes')
   const ended = once(child, 'exit') as Promise<[code: number | null]>
   const errors: string[] = []
-  onLines(child.stderr, (line) => {
+  onLines(stderr, (line) => {
     // Whatever is no line of the log is a crash's last words.
     if (!line.startsWith('{') || line.includes('"level":"error"')) errors.push(line)
   })
   let printed = ''
-  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString('utf8')))
+  stdout.on('data', (chunk: Buffer) => (printed += chunk.toString('utf8')))
   const field = (name: string) => new RegExp(`^${name}=(.+)$`, 'm').exec(printed)?.[1]
   while (field('PDS_DID_PLC_URL') === undefined) {
-    const what = await Promise.race([once(child.stdout, 'data'), ended.then(() => 'ended')])
+    const what = await Promise.race([once(stdout, 'data'), ended.then(() => 'ended')])
     if (what === 'ended') throw new Error(`the service did not start:\n${errors.join('\n')}`)
   }
   const url = /Holdfast is at (http\S+)/.exec(printed)?.[1] ?? ''
