@@ -121,9 +121,9 @@ export function measuredSigner(metrics: Metrics, key: KeyConfig, signer: Signer)
     async sign(intent, signal) {
       const end = metrics.key.startTimer({ backend })
       try {
-        const raw = await signer.sign(intent, signal)
+        const use = await signer.sign(intent, signal)
         end({ outcome: 'ok' })
-        return raw
+        return use
       } catch (error) {
         const outcome = error instanceof SignerError ? error.code : 'failed'
         end({ outcome })

@@ -189,7 +189,11 @@ describe('a key', () => {
 
   it('is measured by its backend; one that does not answer is unknown', async () => {
     const metrics = bare()
-    await use(metrics, 'awskms:///alias/x?region=eu', async () => new Uint8Array(64))
+    await use(metrics, 'awskms:///alias/x?region=eu', async () => ({
+      signature: new Uint8Array(64),
+      home: null,
+      requestId: null,
+    }))
     await use(metrics, 'pkcs11:token=t;object=o', async () => {
       throw new SignerError('timeout', 'no answer')
     })

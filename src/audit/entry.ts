@@ -56,6 +56,9 @@ export type AuditEntry =
       readonly did: string
       readonly cid: string
       readonly signature: Uint8Array
+      /** Which home of the key made it, and the provider's id of that call; null where there is none. */
+      readonly home: string | null
+      readonly providerRequestId: string | null
     } & RequestId)
   | ({ readonly kind: 'submission.accepted' } & Submitted)
   | ({

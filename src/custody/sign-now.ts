@@ -61,8 +61,8 @@ async function signAndVerify(
   try {
     if (signer === undefined) throw new SignerError('key-unusable', `key ${key.id} has no signer`)
     const deadline = AbortSignal.timeout(KEY_DEADLINE_MS)
-    const raw = await Promise.race([signer.sign(intent, deadline), expiry(deadline)])
-    return await verifyForRelease(intent, raw, deps.verify)
+    const use = await Promise.race([signer.sign(intent, deadline), expiry(deadline)])
+    return await verifyForRelease(intent, use, deps.verify)
   } catch (error) {
     deps.report({ kind: 'signing-failed', requestId, key: key.id, error })
     // Whether the key was used is unknown: the claim stands until its lease ends.

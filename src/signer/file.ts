@@ -109,7 +109,10 @@ export async function openFileSigner(
     )
   }
   return {
-    sign: async (intent) => await keypair.sign(intent.authorized.bytes),
+    sign: async (intent) => {
+      const signature = await keypair.sign(intent.authorized.bytes)
+      return { signature, home: null, requestId: null }
+    },
     // Opened and compared with its pin at start, it is in this process's memory until the end.
     check: async () => {},
     close: async () => {},

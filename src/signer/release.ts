@@ -3,7 +3,7 @@ import { normaliseS } from '../ecdsa/release.ts'
 import type { EcdsaVerify } from '../plc/signature.ts'
 import type { KeyConfig } from '../policy/policy-set.ts'
 import { SignerError } from './signer.ts'
-import type { CommittedIntent, RawSignature, VerifiedSignature } from './signer.ts'
+import type { CommittedIntent, KeyUse, RawSignature, VerifiedSignature } from './signer.ts'
 
 /**
  * The one gate out of every backend. A bit flip, another key behind the same label, a wrong
@@ -12,18 +12,18 @@ import type { CommittedIntent, RawSignature, VerifiedSignature } from './signer.
  */
 export async function verifyForRelease(
   intent: CommittedIntent,
-  raw: RawSignature,
+  { signature, home, requestId }: KeyUse,
   verify: EcdsaVerify,
 ): Promise<VerifiedSignature> {
   const { key, bytes } = intent.authorized
-  const compact = lowS(key, raw)
+  const compact = lowS(key, signature)
   if (!(await verify(key.did, bytes, compact))) {
     throw new SignerError(
       'signature-invalid',
       `key ${key.id} returned a signature that is not by ${key.did}`,
     )
   }
-  return Object.freeze({ intent, compact }) as VerifiedSignature
+  return Object.freeze({ intent, compact, home, requestId }) as VerifiedSignature
 }
 
 function lowS(key: KeyConfig, raw: RawSignature): Uint8Array {

@@ -12,19 +12,28 @@ export type CommittedIntent = Proof<
 
 /** A signature that verified against the pinned did:key, S normalised; 64 bytes r‖s. */
 export type VerifiedSignature = Proof<
-  { readonly intent: CommittedIntent; readonly compact: Uint8Array },
+  { readonly intent: CommittedIntent; readonly compact: Uint8Array } & Omit<KeyUse, 'signature'>,
   'VerifiedSignature'
 >
 
 /** What a backend answered. Worth nothing before it is verified. */
 export type RawSignature = Uint8Array
 
+/** One use of a key, and what an auditor needs to find it in the provider's own records. */
+export type KeyUse = {
+  readonly signature: RawSignature
+  /** Which home of a key that has several; null where there is one. */
+  readonly home: string | null
+  /** The provider's id of the call, as AWS CloudTrail has it; null where there is none. */
+  readonly requestId: string | null
+}
+
 /**
  * A key backend. Uses the key at most once per call and never outside a committed intent. After an
  * abort the key may have been used; no signature was released.
  */
 export type Signer = {
-  sign(intent: CommittedIntent, signal: AbortSignal): Promise<RawSignature>
+  sign(intent: CommittedIntent, signal: AbortSignal): Promise<KeyUse>
   /** Whether the key could be used now. Never uses it. @throws SignerError */
   check(signal: AbortSignal): Promise<void>
   close(): Promise<void>

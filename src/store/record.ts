@@ -87,12 +87,21 @@ async function recordAll(pool: Pool, outcomes: readonly Outcome[]) {
 }
 
 function toInput({ signature, did, operation }: Outcome, now: Date) {
-  const { intent, compact } = signature
+  const { intent, compact, home, requestId: providerRequestId } = signature
   const { requestId: id } = intent.authorized
   const encoded = encodeSignedOperation(operation)
   const cid = cidOfEncoded(encoded)
   const entry = encodeEntry(
-    { kind: 'signature.produced', request: id, lease: intent.lease, did, cid, signature: compact },
+    {
+      kind: 'signature.produced',
+      request: id,
+      lease: intent.lease,
+      did,
+      cid,
+      signature: compact,
+      home,
+      providerRequestId,
+    },
     now,
   )
   return {

@@ -68,6 +68,8 @@ const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind }, str
       did: DID,
       cid: OTHER_CID,
       signature: new Uint8Array(64),
+      home: 'eu-central-1',
+      providerRequestId: 'f6c7e9d0-1b7e-4f63-9a0f-0c3a1b0c7c11',
     },
     REQUEST,
   ],

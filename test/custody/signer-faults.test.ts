@@ -1,4 +1,6 @@
+import * as dagCbor from '@ipld/dag-cbor'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { AuditEntry } from '../../src/audit/entry.ts'
 import { curveOrder } from '../../src/plc/compact.ts'
 import { isLowS } from '../../src/plc/signature.ts'
 import { idOf, openCustody } from '../support/custody.ts'
@@ -10,6 +12,7 @@ import {
   brokenSigner,
   changedBy,
   failingSigner,
+  namedUse,
   otherBytesSigner,
   usesKeyAndTimesOut,
   wrongKeySigner,
@@ -164,6 +167,16 @@ test.each(['K-256', 'P-256'] as const)(
   },
 )
 
+test.each([
+  { names: { home: 'eu', requestId: 'call-7' }, told: { home: 'eu', providerRequestId: 'call-7' } },
+  { names: null, told: { home: null, providerRequestId: null } },
+])('the entry says which home signed, and the id of the call there: $told', async (given) => {
+  custody.bench.fault = given.names === null ? null : namedUse(given.names)
+  const result = await custody.sign(genesisOf(`named-${given.told.home}`, [custody.key.did]))
+
+  expect(dagCbor.decode(await bodyOf(idOf(result), 'signature.produced'))).toMatchObject(given.told)
+})
+
 test('a key without a signer: failed, and nothing is released', async () => {
   const signers = new Map(custody.bench.signers)
   custody.bench.signers.delete('pds')
@@ -175,9 +188,13 @@ test('a key without a signer: failed, and nothing is released', async () => {
 })
 
 async function reasonOf(id: string): Promise<string> {
+  return (await bodyOf(id, 'request.failed')).toString('latin1')
+}
+
+async function bodyOf(id: string, kind: AuditEntry['kind']): Promise<Buffer> {
   const { rows } = await custody.pool.query<{ body: Buffer }>(
-    `select body from audit_outbox where subject = $1 and kind = 'request.failed'`,
-    [id],
+    'select body from audit_outbox where subject = $1 and kind = $2',
+    [id, kind],
   )
-  return rows[0]?.body.toString('latin1') ?? ''
+  return rows[0]?.body ?? Buffer.alloc(0)
 }

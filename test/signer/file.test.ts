@@ -65,8 +65,8 @@ describe.each(['K-256', 'P-256'] as const)('a %s key', (curve) => {
     }
     const signer = await openSigner(key, { dir, sealer })
     const intent = intentFor(key)
-    const raw = await signer.sign(intent, AbortSignal.timeout(1_000))
-    const { compact } = await verifyForRelease(intent, raw, verifyWithAtproto)
+    const use = await signer.sign(intent, AbortSignal.timeout(1_000))
+    const { compact } = await verifyForRelease(intent, use, verifyWithAtproto)
 
     expect(await verifyWithAtproto(made, intent.authorized.bytes, compact)).toBe(true)
     await expect(signer.check(AbortSignal.timeout(1_000))).resolves.toBeUndefined()

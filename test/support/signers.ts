@@ -39,7 +39,7 @@ export const wrongKeySigner = (): Fault =>
     const { key, bytes } = intent.authorized
     const other =
       key.curve === 'K-256' ? await Secp256k1Keypair.create() : await P256Keypair.create()
-    return await other.sign(bytes)
+    return { signature: await other.sign(bytes), home: null, requestId: null }
   })
 
 /** The right key over the wrong bytes. */
@@ -53,9 +53,14 @@ export const otherBytesSigner = (): Fault =>
 
 /** The real signature, changed on its way. */
 export const changedBy = (change: (compact: Uint8Array) => Uint8Array): Fault =>
-  withSign(
-    (real) => async (intent, signal) => change(Uint8Array.from(await real.sign(intent, signal))),
-  )
+  withSign((real) => async (intent, signal) => {
+    const use = await real.sign(intent, signal)
+    return { ...use, signature: change(Uint8Array.from(use.signature)) }
+  })
+
+/** A backend of several homes, whose provider gives each call an id. */
+export const namedUse = (names: { home: string; requestId: string }): Fault =>
+  withSign((real) => async (intent, signal) => ({ ...(await real.sign(intent, signal)), ...names }))
 
 export const bitFlip =
   (bit: number) =>

@@ -96,8 +96,10 @@ export function createPkcs11Backend(options: Pkcs11Options): Pkcs11Backend {
       throw new SignerError('key-unusable', `key ${key.id}: ${fault}`)
     }
     return {
-      sign: async (intent, signal) =>
-        await client.sign(ref, requestDigest(intent.authorized.bytes), signal),
+      sign: async (intent, signal) => {
+        const signature = await client.sign(ref, requestDigest(intent.authorized.bytes), signal)
+        return { signature, home: null, requestId: null }
+      },
       check: async (signal) => {
         await untilAborted(client.check(), signal)
         const state = client.keyState(ref)

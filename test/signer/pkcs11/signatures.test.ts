@@ -43,8 +43,8 @@ describe.skipIf(missing !== null)(`SoftHSM2 signs (needs ${missing ?? 'nothing m
       const signer = await backend.openSigner(key)
       for (let n = 0; n < 50; n += 1) {
         const intent = newIntent(key)
-        const raw = await signer.sign(intent, within(5_000))
-        const released = await verifyForRelease(intent, raw, verifyWithAtproto)
+        const use = await signer.sign(intent, within(5_000))
+        const released = await verifyForRelease(intent, use, verifyWithAtproto)
         expect(released.compact).toHaveLength(64)
       }
     }
