@@ -8,7 +8,9 @@ export type ArchitectureRule = (files: readonly SourceFile[]) => string[]
 
 const list = (names: string): string[] => names.trim().split(/,\s+/)
 
-const pureFolders = ['src/plc', 'src/policy', 'src/approval', 'src/audit', 'src/ceremony']
+const pureFolders = ['plc', 'policy', 'approval', 'audit', 'ceremony', 'words'].map(
+  (name) => `src/${name}`,
+)
 /** Custody decides in files of their own, so that a decision can be made again at any later time. */
 const pureFiles = ['judge.ts', 'rivals.ts', 'request.ts', 'ports.ts', 'events.ts'].map(
   (name) => `src/custody/${name}`,
@@ -24,6 +26,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/policy/yaml.ts': ['src/policy/error.ts', 'yaml'],
   'src/approval': ['src/plc', 'src/policy'],
   'src/audit': ['type src/policy', '@ipld/dag-cbor'],
+  'src/words': ['@scure/bip39', 'node:crypto'],
   'src/custody': list(`
     src/plc, src/policy, src/approval, type src/audit, node:crypto,
     src/signer/signer.ts, src/signer/release.ts, src/directory/directory.ts,
@@ -112,6 +115,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   pg: ['src/store', 'type src/context.ts', 'type scripts/bench'],
   hono: ['src/http', 'type src/doors.ts'],
   '@hono/node-server': ['src/http/server.ts'],
+  '@scure/bip39': ['src/words'],
   pino: ['src/logger.ts'],
   'prom-client': ['src/metrics.ts'],
   yaml: ['src/policy/yaml.ts', 'src/development.ts'],
