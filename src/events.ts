@@ -21,6 +21,11 @@ export function reportTo(log: Logger): (event: CustodyEvent) => void {
           },
           `key ${event.key} gave no signature that may be released`,
         )
+      case 'key-unavailable':
+        return log.warn(
+          { event: event.kind, request: event.requestId, key: event.key, err: event.error },
+          `key ${event.key} cannot be used now`,
+        )
       case 'directory-unreadable':
         return log.warn(
           { event: event.kind, did: event.did, err: event.error },

@@ -60,6 +60,12 @@ export type AuditEntry =
       readonly home: string | null
       readonly providerRequestId: string | null
     } & RequestId)
+  /** The key could not be used, and certainly was not: the request waits again. */
+  | ({
+      readonly kind: 'signature.postponed'
+      readonly lease: string
+      readonly reason: string
+    } & RequestId)
   | ({ readonly kind: 'submission.accepted' } & Submitted)
   | ({
       readonly kind: 'submission.refused'
@@ -114,6 +120,7 @@ function subjectOf(entry: AuditEntry): string {
     case 'request.failed':
     case 'signature.intended':
     case 'signature.produced':
+    case 'signature.postponed':
     case 'submission.accepted':
     case 'submission.refused':
     case 'submission.unknown':

@@ -9,6 +9,13 @@ export type CustodyEvent =
       readonly key: string
       readonly error: unknown
     }
+  /** Throttled, or away: the request waits, and its caller asks again. */
+  | {
+      readonly kind: 'key-unavailable'
+      readonly requestId: string
+      readonly key: string
+      readonly error: unknown
+    }
   | { readonly kind: 'directory-unreadable'; readonly did: string; readonly error: unknown }
   /** An account was found by itself: of the caller's, or listed by the caller's PDS. */
   | {

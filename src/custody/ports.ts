@@ -120,6 +120,8 @@ export type RequestStore = {
   ): Promise<StoredRequest | null>
   /** The key was certainly not used, or its signature is certainly worthless: lets the claim go. */
   fail(intent: CommittedIntent, reason: string): Promise<void>
+  /** The key was certainly not used and may be soon: the request waits again, approvals and all. */
+  postpone(intent: CommittedIntent, reason: string): Promise<void>
   /** Takes a verified log into care. */
   enroll(log: VerifiedLog, caller: string): Promise<'enrolled' | 'refreshed' | 'foreign'>
 }

@@ -43,7 +43,8 @@ type Claimed = Answer & { kind: 'claimed' }
 async function useKey(deps: CustodyDeps, { intent, question }: Claimed): Promise<SignNowResult> {
   const { requestId } = intent.authorized
   const signature = await signAndVerify(deps, intent)
-  if (signature === null) return busy(requestId, 'the key did not answer in time')
+  if (signature === 'unknown') return busy(requestId, 'the key did not answer in time')
+  if (signature === 'not-now') return busy(requestId, 'the key cannot be used now; ask again')
   const operation = attachSignature(question.subject.operation, signature.compact)
   const did = question.subject.previous?.did ?? didOfGenesis(operation)
   const recorded = await deps.store.record(signature, { did, operation })
@@ -55,7 +56,7 @@ async function useKey(deps: CustodyDeps, { intent, question }: Claimed): Promise
 async function signAndVerify(
   deps: CustodyDeps,
   intent: CommittedIntent,
-): Promise<VerifiedSignature | null> {
+): Promise<VerifiedSignature | 'unknown' | 'not-now'> {
   const { key, requestId } = intent.authorized
   const signer = deps.signers.get(key.id)
   try {
@@ -64,11 +65,17 @@ async function signAndVerify(
     const use = await Promise.race([signer.sign(intent, deadline), expiry(deadline)])
     return await verifyForRelease(intent, use, deps.verify)
   } catch (error) {
-    deps.report({ kind: 'signing-failed', requestId, key: key.id, error })
+    const code = error instanceof SignerError ? error.code : 'unexpected'
+    const kind = code === 'unavailable' ? 'key-unavailable' : 'signing-failed'
+    deps.report({ kind, requestId, key: key.id, error })
     // Whether the key was used is unknown: the claim stands until its lease ends.
-    if (error instanceof SignerError && error.code === 'timeout') return null
-    await deps.store.fail(intent, error instanceof SignerError ? error.code : 'unexpected')
-    throw error
+    if (code === 'timeout') return 'unknown'
+    if (code !== 'unavailable') {
+      await deps.store.fail(intent, code)
+      throw error
+    }
+    await deps.store.postpone(intent, code)
+    return 'not-now'
   }
 }
 

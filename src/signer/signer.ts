@@ -42,7 +42,7 @@ export type Signer = {
 export type SignerErrorCode =
   /** No answer by the deadline: whether the key was used is unknown. */
   | 'timeout'
-  /** The backend cannot be used now and the key was not used. */
+  /** Throttled, busy or away: the key was certainly not used, and the caller asks again. */
   | 'unavailable'
   /** What came back does not verify against the pinned key. */
   | 'signature-invalid'

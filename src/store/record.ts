@@ -1,7 +1,9 @@
 import { and, eq, sql } from 'drizzle-orm'
 import type { Pool } from 'pg'
 import { encodeEntry } from '../audit/entry.ts'
+import type { AuditEntry } from '../audit/entry.ts'
 import type { RequestStore } from '../custody/ports.ts'
+import type { RequestState } from '../custody/request.ts'
 import { cidOfEncoded, encodeSignedOperation } from '../plc/encode.ts'
 import type { SignedOperation } from '../plc/operation.ts'
 import type { CommittedIntent, VerifiedSignature } from '../signer/signer.ts'
@@ -117,10 +119,41 @@ function toInput({ signature, did, operation }: Outcome, now: Date) {
 
 /** Lets a claim go whose key was certainly not used, or gave nothing that may be released. */
 export async function fail(db: Database, intent: CommittedIntent, reason: string): Promise<void> {
+  await letGo(db, intent, {
+    to: { state: 'failed' },
+    entry: (request) => ({ kind: 'request.failed', request, reason }),
+  })
+}
+
+/** Back to where it was before the claim: a crash before this commit leaves a lease that ends by itself. */
+export async function postpone(
+  db: Database,
+  intent: CommittedIntent,
+  reason: string,
+): Promise<void> {
+  await letGo(db, intent, {
+    to: { state: 'approved', intendedAt: null },
+    entry: (request) => ({
+      kind: 'signature.postponed',
+      request,
+      lease: intent.lease,
+      reason,
+    }),
+  })
+}
+
+async function letGo(
+  db: Database,
+  intent: CommittedIntent,
+  end: {
+    readonly to: { readonly state: RequestState; readonly intendedAt?: null }
+    readonly entry: (request: string) => AuditEntry
+  },
+): Promise<void> {
   await db.transaction(async (tx) => {
     const [row] = await tx
       .update(requests)
-      .set({ state: 'failed', lease: null, leaseUntil: null })
+      .set({ ...end.to, lease: null, leaseUntil: null })
       .where(
         and(
           eq(requests.id, intent.authorized.requestId),
@@ -130,6 +163,6 @@ export async function fail(db: Database, intent: CommittedIntent, reason: string
       )
       .returning({ id: requests.id, at: sql<Date>`clock_timestamp()`.mapWith(requests.createdAt) })
     if (row === undefined) return
-    await append(tx, row.at, [{ kind: 'request.failed', request: row.id, reason }])
+    await append(tx, row.at, [end.entry(row.id)])
   })
 }

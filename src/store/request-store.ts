@@ -4,7 +4,7 @@ import { orBusy } from './database.ts'
 import type { Database } from './database.ts'
 import { createFindOperation } from './find-operations.ts'
 import { enroll } from './operations.ts'
-import { createRecord, fail } from './record.ts'
+import { createRecord, fail, postpone } from './record.ts'
 
 export function createRequestStore(db: Database): RequestStore {
   const findOperation = createFindOperation(db)
@@ -15,6 +15,7 @@ export function createRequestStore(db: Database): RequestStore {
     claim: async (input, judge) => await orBusy(() => claim(input, judge)),
     record: async (signature, signed) => await orBusy(() => record(signature, signed)),
     fail: async (intent, reason) => await orBusy(() => fail(db, intent, reason)),
+    postpone: async (intent, reason) => await orBusy(() => postpone(db, intent, reason)),
     enroll: enroll(db),
   }
 }

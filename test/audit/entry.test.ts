@@ -73,6 +73,10 @@ const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind }, str
     },
     REQUEST,
   ],
+  'signature.postponed': [
+    { kind: 'signature.postponed', request: REQUEST, lease: 'lease', reason: 'unavailable' },
+    REQUEST,
+  ],
   'submission.accepted': [{ kind: 'submission.accepted', ...submitted }, REQUEST],
   'submission.refused': [
     { kind: 'submission.refused', ...submitted, status: 400, message: 'Invalid signature on op' },

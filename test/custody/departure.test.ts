@@ -72,8 +72,12 @@ test('retries, failures, denials and other operations take nothing from the limi
   const all = await accounts(23)
   const first = await leave(all[0]!)
   for (let time = 0; time < 5; time += 1) expect(await leave(all[0]!)).toEqual(first)
-  custody.bench.fault = failingSigner('unavailable')
+  custody.bench.fault = failingSigner('key-unusable')
   for (const account of all.slice(1, 10)) await expect(leave(account)).rejects.toThrow('fails')
+  custody.bench.fault = failingSigner('unavailable')
+  for (const account of all.slice(1, 10)) {
+    expect(await leave(account)).toMatchObject({ kind: 'busy' })
+  }
   custody.bench.fault = null
   await leave(all[22]!, 'other')
   for (const account of all.slice(1, 20)) {

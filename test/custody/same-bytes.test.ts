@@ -98,7 +98,7 @@ test('signing, held by a live call: busy with its id, and no second row', async 
 
 test('failed: the same bytes sign at once, as a request of their own', async () => {
   const genesis = genesisOf('failed', [custody.key.did])
-  custody.bench.fault = failingSigner('unavailable')
+  custody.bench.fault = failingSigner('key-unusable')
   await expect(custody.sign(genesis)).rejects.toThrow("the test's signer fails")
   custody.bench.fault = null
   const before = await rows()

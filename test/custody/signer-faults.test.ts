@@ -1,5 +1,5 @@
 import * as dagCbor from '@ipld/dag-cbor'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { AuditEntry } from '../../src/audit/entry.ts'
 import { curveOrder } from '../../src/plc/compact.ts'
 import { isLowS } from '../../src/plc/signature.ts'
@@ -14,6 +14,7 @@ import {
   failingSigner,
   namedUse,
   otherBytesSigner,
+  suspendableSigner,
   usesKeyAndTimesOut,
   wrongKeySigner,
 } from '../support/signers.ts'
@@ -52,7 +53,6 @@ async function kindsOf(id: string): Promise<string[]> {
 }
 
 const faults: Record<string, { fault: Fault; code: string }> = {
-  'is unavailable': { fault: failingSigner('unavailable'), code: 'unavailable' },
   'cannot use the key': { fault: failingSigner('key-unusable'), code: 'key-unusable' },
   'breaks unforeseen': { fault: brokenSigner(), code: 'unexpected' },
   'signs with another key': { fault: wrongKeySigner(), code: 'signature-invalid' },
@@ -108,6 +108,66 @@ describe.each(Object.entries(faults))('a signer that %s', (name, { fault, code }
     custody.bench.fault = null
 
     expect(await custody.sign(renamed(account, `${label}-2`))).toMatchObject({ kind: 'signed' })
+  })
+})
+
+describe('a signer that cannot be used now, and certainly was not', () => {
+  const away = failingSigner('unavailable')
+
+  test('busy, and the request waits; the same bytes sign at once afterwards, as the same request', async () => {
+    const account = await custody.account('away-base')
+    const operation = renamed(account, 'away')
+    custody.bench.fault = away
+    const busy = [await custody.sign(operation), await custody.sign(operation)]
+    const [waiting] = await recordOf('away')
+    custody.bench.fault = null
+    const id = idOf(busy[0]!)
+
+    expect(busy).toMatchObject([
+      { kind: 'busy', requestId: id },
+      { kind: 'busy', requestId: id },
+    ])
+    expect(waiting).toMatchObject({ id, state: 'approved', signature: null })
+    expect(custody.events).toMatchObject([{ kind: 'key-unavailable' }, { kind: 'key-unavailable' }])
+    expect(await custody.sign(operation)).toMatchObject({ kind: 'signed', requestId: id })
+    expect(await recordOf('away')).toHaveLength(1)
+    expect(await kindsOf(id)).toEqual([
+      'request.proposed',
+      'signature.intended',
+      'signature.postponed',
+      'request.proposed',
+      'signature.intended',
+      'signature.postponed',
+      'request.proposed',
+      'signature.intended',
+      'signature.produced',
+    ])
+  })
+
+  test('does not hold the prev: other bytes sign at once, and then the first may not', async () => {
+    const account = await custody.account('away-rival-base')
+    const operation = renamed(account, 'away-rival')
+    custody.bench.fault = away
+    await custody.sign(operation)
+    custody.bench.fault = null
+
+    expect(await custody.sign(renamed(account, 'away-rival-2'))).toMatchObject({ kind: 'signed' })
+    expect(await custody.sign(operation)).toMatchObject({ rule: 'PREV-ONE-LIVE-SIGNATURE' })
+  })
+
+  test('after its lease has ended it lets nothing go that another call holds', async () => {
+    const genesis = genesisOf('away-late', [custody.key.did])
+    const late = suspendableSigner()
+    custody.bench.fault = (real) => late(away(real))
+    const first = custody.sign(genesis)
+    await vi.waitUntil(() => late.waiting.length === 1)
+    await endLeases(custody.pool)
+    custody.bench.fault = null
+    const second = await custody.sign(genesis)
+    late.waiting[0]?.()
+
+    expect(await first).toMatchObject({ kind: 'busy' })
+    expect(await custody.sign(genesis)).toEqual(second)
   })
 })
 

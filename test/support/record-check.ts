@@ -113,7 +113,14 @@ function checkState(row: Row, about: readonly Entry[]): string[] {
         ),
       ]
     case 'approved':
-      return [...unheld, ...unsigned, ...wrong(last !== 'request.proposed', `last is ${last}`)]
+      return [
+        ...unheld,
+        ...unsigned,
+        ...wrong(
+          !['request.proposed', 'signature.postponed'].includes(last ?? ''),
+          `last is ${last}`,
+        ),
+      ]
     case 'cancelled':
       return [...unheld, ...unsigned, ...wrong(last !== 'request.cancelled', `last is ${last}`)]
     case 'failed':
