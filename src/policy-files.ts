@@ -7,6 +7,8 @@ import type { PolicyFiles } from './policy/parse.ts'
 import type { PolicySet } from './policy/policy-set.ts'
 
 export const policyFileNames = ['keys.yaml', 'callers.yaml', 'policy.yaml'] as const
+/** The officers; a set that asks for no quorum needs none. */
+const rosterFileName = 'roster.yaml'
 
 /** @throws ConfigError naming the folder, or the file and field that is wrong */
 export async function loadPolicySet(dir: string): Promise<PolicySet> {
@@ -27,14 +29,18 @@ export async function readPolicyFiles(dir: string): Promise<PolicyFiles> {
       throw new ConfigError(`HOLDFAST_POLICIES_DIR: cannot read ${join(dir, name)}`, { cause })
     }
   }
+  const names = await readdir(dir).catch((cause: unknown) => {
+    throw new ConfigError(`HOLDFAST_POLICIES_DIR: cannot read ${dir}`, { cause })
+  })
   const files = {
     keys: await read('keys.yaml'),
     callers: await read('callers.yaml'),
     policy: await read('policy.yaml'),
+    ...(names.includes(rosterFileName) ? { roster: await read(rosterFileName) } : {}),
   }
   // A file that is there but not read would be a rule that somebody believes to be in force.
-  const known: readonly string[] = policyFileNames
-  const stray = (await readdir(dir)).find((name) => /\.ya?ml$/.test(name) && !known.includes(name))
+  const known: readonly string[] = [...policyFileNames, rosterFileName]
+  const stray = names.find((name) => /\.ya?ml$/.test(name) && !known.includes(name))
   if (stray !== undefined) {
     throw new ConfigError(
       `HOLDFAST_POLICIES_DIR: ${join(dir, stray)} is none of ${known.join(', ')}`,

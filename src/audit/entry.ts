@@ -28,6 +28,7 @@ export type JudgedRequest = RequestId & {
   /** What was counted, and the head if the directory was read. */
   readonly operationCounts: OperationCounts
   readonly ruleCounts: Readonly<Record<string, number>>
+  readonly didRuleCounts: Readonly<Record<string, number>>
   readonly observedHead: string | null
 }
 

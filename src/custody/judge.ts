@@ -55,9 +55,13 @@ export function judge(question: Question, snapshot: ClaimSnapshot): Verdict<Stop
     observedHead: question.observed?.head ?? null,
     operationCounts: snapshot.operationCounts,
     ruleCounts: snapshot.ruleCounts,
+    didRuleCounts: snapshot.didRuleCounts,
   }
   const { facts, decision } = evaluate({ ...question, circumstances })
   if (decision.kind === 'deny') return deny({ question, facts, decision, standing })
+  if (decision.kind === 'require') {
+    return deny({ question, facts, decision: notYet(decision), standing })
+  }
 
   const rivals = judgeRivals(snapshot, replaced, question.observed)
   if (rivals.kind === 'deny') {
@@ -92,6 +96,13 @@ export function judge(question: Question, snapshot: ClaimSnapshot): Verdict<Stop
     reclaims: waiting,
     supersedes: rivals.supersedes,
   }
+}
+
+/** Nobody can approve here yet, so what needs approval is not signed. */
+function notYet({ requirements }: Decision & { kind: 'require' }): Decision & { kind: 'deny' } {
+  const [{ rule, quorum }] = requirements
+  const message = `this needs the approval of ${quorum.id}, and approvals are not taken yet`
+  return { kind: 'deny', findings: [{ rule, message }] }
 }
 
 /** Its signature is on record and in force: the same bytes get it again. */
@@ -184,6 +195,7 @@ function judged(
     decision,
     operationCounts: facts.circumstances.operationCounts,
     ruleCounts: facts.circumstances.ruleCounts,
+    didRuleCounts: facts.circumstances.didRuleCounts,
     observedHead: facts.circumstances.observedHead,
   }
 }

@@ -55,6 +55,7 @@ export type ClaimSnapshot = {
   readonly rivals: readonly StoredRequest[]
   readonly operationCounts: OperationCounts
   readonly ruleCounts: Readonly<Record<string, number>>
+  readonly didRuleCounts: Readonly<Record<string, number>>
 }
 
 /** A head seen in a verified log; `begunAt` (Postgres's clock) is before the read was sent. */

@@ -39,8 +39,10 @@ export type Circumstances = {
   /** The head in a verified log read from the directory during this call; null: not read. */
   readonly observedHead: string | null
   readonly operationCounts: OperationCounts
-  /** Intents under each rule that has a limit, within that limit's window. */
+  /** Intents under each rule that has a global limit, within that limit's window. */
   readonly ruleCounts: Readonly<Record<string, number>>
+  /** The same for this identity alone, for rules that have a limit for each. */
+  readonly didRuleCounts: Readonly<Record<string, number>>
 }
 
 /** All that invariants and policy rules see. */

@@ -1,6 +1,6 @@
-import type { PoolClient } from 'pg'
+import type { PoolClient, QueryConfig } from 'pg'
 import type { ClaimInput, ClaimSnapshot, StoredRequest } from '../custody/ports.ts'
-import type { Rule } from '../policy/policy-set.ts'
+import type { Limit } from '../policy/policy-set.ts'
 import { requestColumns, toStoredRequest } from './stored-request.ts'
 import type { RequestRow } from './stored-request.ts'
 
@@ -90,8 +90,8 @@ export async function readSnapshots(
   const byInput = Map.groupBy(rows, (row) => row.index)
   const snapshots: ClaimSnapshot[] = []
   for (const [index, input] of inputs.entries()) {
-    const ruleCounts = await countRules(client, input)
-    snapshots.push({ ...toSnapshot(input, byInput.get(index) ?? []), ruleCounts })
+    const counts = await countRules(client, input)
+    snapshots.push({ ...toSnapshot(input, byInput.get(index) ?? []), ...counts })
   }
   return snapshots
 }
@@ -99,7 +99,7 @@ export async function readSnapshots(
 function toSnapshot(
   input: ClaimInput,
   rows: readonly SnapshotRow[],
-): Omit<ClaimSnapshot, 'ruleCounts'> {
+): Omit<ClaimSnapshot, keyof RuleCounts> {
   const [first] = rows
   if (first === undefined) throw new TypeError('a snapshot has a row for every input')
   const { now, hour, day, week } = first
@@ -122,27 +122,40 @@ function isRequestRow(row: SnapshotRow): row is SnapshotRow & RequestRow {
   return typeof row.id === 'string'
 }
 
-const countStatement = {
-  name: 'holdfast_claim_count_rule',
-  // A claim that is taken over is counted as the one operation that it is: its own bytes are left out.
-  text: `
+// A claim that is taken over is counted as the one operation that it is: its own bytes are left out.
+const counted = `
     select count(*)::int as count from requests
     where operation_class = any($1::text[]) and $2 = any(rules) and digest <> $3
       and state not in ('failed', 'cancelled')
-      and intended_at > clock_timestamp() - make_interval(secs => $4)`,
+      and intended_at > clock_timestamp() - make_interval(secs => $4)`
+const countStatement = { name: 'holdfast_claim_count_rule', text: counted }
+const countDidStatement = {
+  name: 'holdfast_claim_count_rule_of_did',
+  text: `${counted} and did = $5`,
 }
 
-async function countRules(client: PoolClient, input: ClaimInput): Promise<Record<string, number>> {
-  const counts: Record<string, number> = {}
-  for (const rule of input.limited) counts[rule.id] = await countRule(client, input, rule)
-  return counts
+type RuleCounts = Pick<ClaimSnapshot, 'ruleCounts' | 'didRuleCounts'>
+
+async function countRules(client: PoolClient, input: ClaimInput): Promise<RuleCounts> {
+  const ruleCounts: Record<string, number> = {}
+  const didRuleCounts: Record<string, number> = {}
+  for (const rule of input.limited) {
+    const { global: ofAll, perDid } = rule.limits
+    const values = (limit: Limit) => [[...rule.match.op], rule.id, input.digest, limit.seconds]
+    if (ofAll !== null) {
+      ruleCounts[rule.id] = await count(client, { ...countStatement, values: values(ofAll) })
+    }
+    if (perDid !== null) {
+      didRuleCounts[rule.id] = await count(client, {
+        ...countDidStatement,
+        values: [...values(perDid), input.subject.previous?.did ?? null],
+      })
+    }
+  }
+  return { ruleCounts, didRuleCounts }
 }
 
-async function countRule(client: PoolClient, { digest }: ClaimInput, rule: Rule): Promise<number> {
-  const seconds = rule.limits.global?.seconds ?? 0
-  const { rows } = await client.query<{ count: number }>({
-    ...countStatement,
-    values: [[...rule.match.op], rule.id, digest, seconds],
-  })
+async function count(client: PoolClient, query: QueryConfig): Promise<number> {
+  const { rows } = await client.query<{ count: number }>(query)
   return rows[0]?.count ?? 0
 }

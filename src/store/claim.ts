@@ -19,7 +19,7 @@ import { underLocks } from './transaction.ts'
 type Call = {
   readonly input: ClaimInput
   readonly judge: (snapshot: ClaimSnapshot) => Verdict<unknown>
-  /** Claims for one identity (or one genesis) take turns, and so do all claims under one limited rule. */
+  /** Claims for one identity (or one genesis) take turns, and so do all under one globally limited rule. */
   readonly locks: readonly string[]
 }
 
@@ -47,7 +47,8 @@ export function createClaim(pool: Pool): RequestStore['claim'] {
 
 function lockNames({ subject, digest, limited }: ClaimInput): string[] {
   const identity = subject.previous?.did ?? Buffer.from(digest).toString('hex')
-  return [`identity ${identity}`, ...limited.map((rule) => `rule ${rule.id}`)]
+  const counted = limited.filter(({ limits }) => limits.global !== null)
+  return [`identity ${identity}`, ...counted.map((rule) => `rule ${rule.id}`)]
 }
 
 const ATTEMPTS = 3
@@ -174,7 +175,7 @@ function planClaim(
     entries: encodeAll(now, entries),
     answer: () => ({
       kind: 'claimed',
-      limits: decision.kind === 'allow' ? decision.limits : [],
+      limits: decision.kind === 'deny' ? [] : decision.limits,
       // Only made here, and `answer` is only called after the commit.
       intent: Object.freeze({ authorized, lease }) as CommittedIntent,
     }),
@@ -193,7 +194,7 @@ function allowedRequest(
     policy: judged.policy,
     did: judged.did,
     decision,
-    rules: decision.kind === 'allow' ? decision.rules : [],
+    rules: decision.kind === 'deny' ? [] : decision.rules,
   }
 }
 

@@ -33,6 +33,7 @@ function judgedOf(given: EvaluateInput): JudgedRequest {
     decision,
     operationCounts: circumstances.operationCounts,
     ruleCounts: circumstances.ruleCounts,
+    didRuleCounts: circumstances.didRuleCounts,
     observedHead: circumstances.observedHead,
   }
 }

@@ -43,6 +43,7 @@ const snapshot = (...rivals: StoredRequest[]): ClaimSnapshot => ({
   rivals,
   operationCounts: { hour: 0, day: 0, week: 0 },
   ruleCounts: {},
+  didRuleCounts: {},
 })
 
 const readBegun = (begunAt: Date) => ({ head: prev, begunAt })
@@ -162,8 +163,8 @@ describe('a tombstone of our genesis', async () => {
       operation: tombstoneOf(genesis),
       previous,
     }
-    const { now: at, operationCounts, ruleCounts } = snapshot()
-    const circumstances = { now: at, observedHead: null, operationCounts, ruleCounts }
+    const { now: at, same: _same, rivals: _rivals, ...counts } = snapshot()
+    const circumstances = { now: at, observedHead: null, ...counts }
 
     expect(FRESH_GENESIS_MS).toBe(300_000)
     expect(deriveFacts(subject, circumstances, policies)).toMatchObject({ operationClass })

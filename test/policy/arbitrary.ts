@@ -151,7 +151,7 @@ const rules: fc.Arbitrary<Rule[]> = fc
       id: `RULE-${index}`,
       match,
       require: 'none',
-      limits: { global: count === null ? null : { count, seconds: 60 } },
+      limits: { global: count === null ? null : { count, seconds: 60 }, perDid: null },
     })),
   )
 
@@ -207,6 +207,7 @@ export const input: fc.Arbitrary<EvaluateInput> = fc
       observedHead: headOf(observed, subject),
       operationCounts,
       ruleCounts: Object.fromEntries(limited.map(({ id }, index) => [id, used[index]!])),
+      didRuleCounts: {},
     }
     return { subject, policies, circumstances }
   })

@@ -74,6 +74,7 @@ export function rule(id: string, fields: Partial<Rule['match']> = {}, limit?: st
     require: 'none',
     limits: {
       global: limit === undefined ? null : { count: Number(count), seconds: Number(seconds) },
+      perDid: null,
     },
   }
 }
@@ -92,7 +93,13 @@ export function policySet(fields: Partial<PolicySet> = {}): PolicySet {
     callers: [{ name: 'alpha', keys: ['pds', 'pds2'] }],
     rules: [allowAll],
     denies: [],
+    groups: [],
+    valueSets: [],
+    minimum: null,
+    publication: null,
+    ceremony: null,
     digest: new Uint8Array(32),
+    roster: null,
     ...fields,
   }
 }
@@ -103,6 +110,7 @@ export function circumstances(fields: Partial<Circumstances> = {}): Circumstance
     observedHead: null,
     operationCounts: { hour: 0, day: 0, week: 0 },
     ruleCounts: {},
+    didRuleCounts: {},
     ...fields,
   }
 }
@@ -177,12 +185,14 @@ export function inputOf(given: Case): EvaluateInput {
   }
 }
 
-/** `allow RULE…`, or `deny RULE…` with every finding in order. */
+/** `allow RULE…`, `require RULE…` with the rules that ask for a quorum, or `deny RULE…` with every finding in order. */
 export function verdictOn(given: Case): string {
   const { decision } = evaluate(inputOf(given))
   switch (decision.kind) {
     case 'allow':
       return ['allow', ...decision.rules].join(' ')
+    case 'require':
+      return ['require', ...decision.requirements.map((requirement) => requirement.rule)].join(' ')
     case 'deny':
       return ['deny', ...decision.findings.map((finding) => finding.rule)].join(' ')
   }

@@ -15,6 +15,12 @@ function gist(decision: Decision): unknown {
   switch (decision.kind) {
     case 'allow':
       return { rules: new Set(decision.rules), limits: new Set(decision.limits) }
+    case 'require':
+      return {
+        rules: new Set(decision.rules),
+        requirements: new Set(decision.requirements),
+        limits: new Set(decision.limits),
+      }
     case 'deny':
       return { rules: new Set(decision.findings.map((finding) => finding.rule)) }
   }
@@ -34,7 +40,7 @@ const permissive = (given: EvaluateInput) =>
 
 describe('evaluate', () => {
   test('is total: limitedRules never lacks a rule whose count is needed', () => {
-    const seen = { allow: 0, deny: 0 }
+    const seen = { allow: 0, require: 0, deny: 0 }
     fc.assert(
       fc.property(input, (given) => {
         seen[evaluate(given).decision.kind] += 1

@@ -62,9 +62,9 @@ function decide(subject: Subject, { policies = complete, ...given }: Given = {})
 
 function verdict(subject: Subject, given?: Given): string {
   const decision = decide(subject, given)
-  return decision.kind === 'allow'
-    ? `allow ${decision.rules.join(' ')}`
-    : `deny ${decision.findings[0].rule}`
+  return decision.kind === 'deny'
+    ? `deny ${decision.findings[0].rule}`
+    : `${decision.kind} ${decision.rules.join(' ')}`
 }
 
 describe('the shipped files', () => {

@@ -55,7 +55,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   // For programs of others: nothing of the service comes with it.
   'src/client': ['type src/api', 'node:crypto', 'node:timers/promises'],
   'src/http': list(`
-    src/api, src/custody, src/plc, type src/policy, src/ecdsa, hono, zod, node:crypto,
+    src/api, src/custody, src/plc, type src/policy, src/policy/quorum.ts, src/ecdsa, hono, zod, node:crypto,
     type node:stream`),
   'src/http/server.ts': list(`
     src/http, type hono, @hono/node-server, node:http, node:https, type node:net`),

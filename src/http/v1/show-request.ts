@@ -10,6 +10,7 @@ import { operationData } from '../../plc/operation.ts'
 import type { UnsignedOperation } from '../../plc/operation.ts'
 import { renderOperation } from '../../plc/render.ts'
 import type { Decision } from '../../policy/evaluate.ts'
+import { quorumText } from '../../policy/quorum.ts'
 
 /** The last answer of the directory to a submission, as the store holds it. */
 export type StoredSubmission = {
@@ -87,6 +88,7 @@ function showSubmission(submission: StoredSubmission): SubmissionView {
 function rulesOf(decision: Decision): readonly string[] {
   switch (decision.kind) {
     case 'allow':
+    case 'require':
       return decision.rules
     case 'deny':
       return decision.findings.map((finding) => finding.rule)
@@ -97,6 +99,10 @@ function textOf(decision: Decision): string {
   switch (decision.kind) {
     case 'allow':
       return `allowed by ${decision.rules.join(', ')}`
+    case 'require':
+      return decision.requirements
+        .map(({ rule, quorum }) => `${rule}: needs ${quorumText(quorum)}`)
+        .join('\n')
     case 'deny':
       return decision.findings.map(({ rule, message }) => `${rule}: ${message}`).join('\n')
   }
