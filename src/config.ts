@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 
 /** Effective settings, without secrets. */
@@ -36,7 +37,9 @@ const names = [
   'HOLDFAST_TLS_KEY_FILE',
   'HOLDFAST_SECRET_FILE',
   'DATABASE_URL',
+  'DATABASE_URL_FILE',
   'DATABASE_OWNER_URL',
+  'DATABASE_OWNER_URL_FILE',
   // For commands that are clients of the service; the service itself reads neither.
   'HOLDFAST_TOKEN',
   'HOLDFAST_TOKEN_FILE',
@@ -85,19 +88,32 @@ export function toConfig(env: Env, workDir: string): Config {
 }
 
 export function toSecrets(env: Env): Secrets {
-  for (const name of ['DATABASE_URL', 'DATABASE_OWNER_URL'] as const) {
-    const value = env[name]
-    if (value !== undefined && !/^postgres(ql)?:\/\//.test(value)) {
-      throw new ConfigError(`${name}: write postgres://USER:PASSWORD@HOST:PORT/DATABASE`)
-    }
-  }
-  if (env.DATABASE_OWNER_URL !== undefined && env.DATABASE_URL === undefined) {
+  const databaseUrl = databaseUrlOf(env, 'DATABASE_URL')
+  const databaseOwnerUrl = databaseUrlOf(env, 'DATABASE_OWNER_URL')
+  if (databaseOwnerUrl !== null && databaseUrl === null) {
     throw new ConfigError('DATABASE_OWNER_URL: goes with DATABASE_URL, which is not set')
   }
-  return Object.freeze({
-    databaseUrl: env.DATABASE_URL ?? null,
-    databaseOwnerUrl: env.DATABASE_OWNER_URL ?? null,
-  })
+  return Object.freeze({ databaseUrl, databaseOwnerUrl })
+}
+
+function databaseUrlOf(env: Env, name: 'DATABASE_URL' | 'DATABASE_OWNER_URL'): string | null {
+  const file = env[`${name}_FILE`]
+  if (file !== undefined && env[name] !== undefined) {
+    throw new ConfigError(`${name}_FILE: is set beside ${name}; one of them`)
+  }
+  const value = file === undefined ? env[name] : readSecretFile(`${name}_FILE`, file)
+  if (value !== undefined && !/^postgres(ql)?:\/\//.test(value)) {
+    throw new ConfigError(`${name}: write postgres://USER:PASSWORD@HOST:PORT/DATABASE`)
+  }
+  return value ?? null
+}
+
+function readSecretFile(name: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch (cause) {
+    throw new ConfigError(`${name}: cannot read ${path}`, { cause })
+  }
 }
 
 /** Where the sealing secret lies. */

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import {
   ConfigError,
@@ -176,6 +179,21 @@ describe('each setting', () => {
     ).toEqual({ databaseUrl: database, databaseOwnerUrl: 'postgresql://o@db.example/h' })
   })
 
+  test('either from a file, and not from both places', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'holdfast-config-'))
+    const file = join(folder, 'url')
+    await writeFile(file, `${database}\n`)
+
+    expect(secrets({ DATABASE_URL_FILE: file }).databaseUrl).toBe(database)
+    expect(refusal(() => secrets({ DATABASE_URL_FILE: file, DATABASE_URL: database }))).toContain(
+      'DATABASE_URL_FILE: is set beside DATABASE_URL',
+    )
+    expect(refusal(() => secrets({ DATABASE_URL_FILE: `${file}.gone` }))).toContain(
+      'DATABASE_URL_FILE: cannot read',
+    )
+    await rm(folder, { recursive: true })
+  })
+
   test('DATABASE_OWNER_URL alone is refused: it would migrate one database and use another', () => {
     expect(refusal(() => secrets({ DATABASE_OWNER_URL: database }))).toContain(
       'goes with DATABASE_URL',
@@ -196,7 +214,14 @@ describe('each setting', () => {
     const message = refusal(() => readEnv({ HOLDFAST_X: '' }))
     const known = message.slice(message.indexOf('known are ') + 'known are '.length).split(', ')
     // The last two are the commands' own: they make no part of `Config`.
-    const others = ['DATABASE_URL', 'DATABASE_OWNER_URL', 'HOLDFAST_TOKEN', 'HOLDFAST_TOKEN_FILE']
+    const others = [
+      'DATABASE_URL',
+      'DATABASE_OWNER_URL',
+      'DATABASE_URL_FILE',
+      'DATABASE_OWNER_URL_FILE',
+      'HOLDFAST_TOKEN',
+      'HOLDFAST_TOKEN_FILE',
+    ]
     const named = (rows: readonly { name: string }[]) => rows.map(({ name }) => name)
     expect(new Set([...named(good), ...others])).toEqual(new Set(known))
     // A path may be anything; whether it can be used is found out when it is.

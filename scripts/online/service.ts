@@ -1,4 +1,4 @@
-import { readEnv, toConfig, toSecrets } from '../../src/config.ts'
+import { ConfigError, readEnv, toConfig, toSecrets } from '../../src/config.ts'
 import { prepareDataDir } from '../../src/data-dir.ts'
 import { createLogger } from '../../src/logger.ts'
 import { serve } from '../../src/main.ts'
@@ -19,7 +19,13 @@ export const migrateCommand: Command = async (args) => {
   await prepareDataDir(config)
   const log = createLogger()
   log.level = 'warn'
-  const database = await openDatabase({ ...toSecrets(env), dataDir: config.dataDir, log })
+  const secrets = toSecrets(env)
+  if (secrets.databaseUrl !== null && secrets.databaseOwnerUrl === null) {
+    throw new ConfigError(
+      "DATABASE_OWNER_URL: is missing; migrating needs the database's owner, and DATABASE_URL names the role to grant to",
+    )
+  }
+  const database = await openDatabase({ ...secrets, dataDir: config.dataDir, log })
   await database.close()
   print('the schema is up to date')
   return 0

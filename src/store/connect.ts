@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { createDatabase, createPool } from './database.ts'
 import type { Database } from './database.ts'
-import { migrate } from './migrate.ts'
+import { checkSchema, migrate, roleOf } from './migrate.ts'
 import { openPrivateServer } from './private-server.ts'
 import type { ServerLog } from './private-server.ts'
 
@@ -16,23 +16,23 @@ export type ConnectOptions = {
   readonly dataDir: string
   /** null: the private server in the data directory. */
   readonly databaseUrl: string | null
-  /** Used for the migrations only, then closed and forgotten; null: `databaseUrl` migrates. */
+  /** Used for the migrations only, then closed and forgotten; null: the schema must be up to date. */
   readonly databaseOwnerUrl: string | null
   readonly log: ServerLog
   /** Tests pass one that dies between two statements. */
   readonly poolFor?: (connection: pg.PoolConfig) => pg.Pool
 }
 
-/** Opens the database, brings its schema up to date first, and hands out the pool. */
+/**
+ * Opens the database as the application and hands out the pool. Before that its owner brings the
+ * schema up to date, where it is at hand.
+ * @throws StoreError `schema`, `roles`
+ */
 export async function openDatabase(options: ConnectOptions): Promise<OpenDatabase> {
   const server = options.databaseUrl === null ? await openPrivateServer(options) : null
   const connection = server?.connection ?? { connectionString: options.databaseUrl ?? '' }
   try {
-    await migrate(
-      options.databaseOwnerUrl === null
-        ? connection
-        : { connectionString: options.databaseOwnerUrl },
-    )
+    await bringUpToDate(connection, server?.owner ?? ownerOf(options))
   } catch (error) {
     await server?.release()
     throw error
@@ -52,4 +52,16 @@ export async function openDatabase(options: ConnectOptions): Promise<OpenDatabas
       await server?.release()
     },
   }
+}
+
+function ownerOf({ databaseOwnerUrl }: ConnectOptions): pg.ClientConfig | null {
+  return databaseOwnerUrl === null ? null : { connectionString: databaseOwnerUrl }
+}
+
+async function bringUpToDate(
+  application: pg.ClientConfig,
+  owner: pg.ClientConfig | null,
+): Promise<void> {
+  if (owner === null) return await checkSchema(application)
+  await migrate(owner, await roleOf(application))
 }

@@ -3,6 +3,10 @@ export type StoreErrorCode =
   | 'row-tampered'
   /** A sealed value does not open: another HOLDFAST_SECRET_FILE, or a row moved to another place. */
   | 'seal-broken'
+  /** The schema is another version's, and nobody is here who may change it. */
+  | 'schema'
+  /** The application's role is the owner. */
+  | 'roles'
 
 export class StoreError extends Error {
   override readonly name = 'StoreError'

@@ -3,32 +3,48 @@ import type { Client } from 'pg'
 /** The superuser of set-up. Only the service's own OS user can be it, and only over the socket. */
 export const administrator = 'holdfast_admin'
 
-/** The application's role and its database. */
-export const owner = 'holdfast'
+/** Owns the database and all in it; migrates, and does nothing else. */
+export const owner = 'holdfast_owner'
+
+/** The application's role, which owns nothing. The database has the same name. */
+export const application = 'holdfast'
 
 /** Every role that may log in; `pg_ident.conf` is made of this list. */
-export const loginRoles = [administrator, owner] as const
+export const loginRoles = [administrator, owner, application] as const
+
+/** True when nothing is left to do for `ensureRoles`. */
+export const rolesAreThere = `
+  SELECT FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba
+  WHERE datname = '${application}' AND rolname = '${owner}'`
 
 const bootstrapLock = 0x686f6c65
 
-/** Makes the roles and the database that are missing. Safe when two processes do it at once. */
-export async function ensureRoles(admin: Client): Promise<void> {
+const ordinary = 'LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS'
+
+/**
+ * Makes the roles and the database that are missing. Safe when two processes do it at once. Before
+ * there was an owner the application's role owned everything; `adopt` gives that away, in the database.
+ */
+export async function ensureRoles(
+  admin: Client,
+  adopt: (statement: string) => Promise<void>,
+): Promise<void> {
   await admin.query('SELECT pg_advisory_lock($1)', [bootstrapLock])
   try {
-    if (!(await has(admin, 'SELECT 1 FROM pg_roles WHERE rolname = $1'))) {
-      await admin.query(
-        `CREATE ROLE ${owner} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS`,
-      )
+    for (const role of [owner, application]) {
+      const found = await admin.query('SELECT FROM pg_roles WHERE rolname = $1', [role])
+      if (found.rowCount === 0) await admin.query(`CREATE ROLE ${role} ${ordinary}`)
     }
-    if (!(await has(admin, 'SELECT 1 FROM pg_database WHERE datname = $1'))) {
-      await admin.query(`CREATE DATABASE ${owner} OWNER ${owner}`)
+    const found = await admin.query('SELECT FROM pg_database WHERE datname = $1', [application])
+    if (found.rowCount === 0) {
+      await admin.query(`CREATE DATABASE ${application} OWNER ${owner}`)
+    } else {
+      // The database too; all of it or nothing.
+      await adopt(`REASSIGN OWNED BY ${application} TO ${owner}`)
     }
-    await admin.query(`REVOKE ALL ON DATABASE ${owner} FROM PUBLIC`)
+    await admin.query(`REVOKE ALL ON DATABASE ${application} FROM PUBLIC`)
+    await admin.query(`GRANT CONNECT ON DATABASE ${application} TO ${application}`)
   } finally {
     await admin.query('SELECT pg_advisory_unlock($1)', [bootstrapLock])
   }
-}
-
-async function has(admin: Client, query: string): Promise<boolean> {
-  return (await admin.query(query, [owner])).rowCount === 1
 }

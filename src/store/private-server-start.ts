@@ -7,7 +7,8 @@ import { port, startServer } from './private-server-postmaster.ts'
 import { PrivateServerError, errorCode } from './private-server-error.ts'
 import type { Place } from './private-server-place.ts'
 import type { Started } from './private-server-program.ts'
-import { administrator, ensureRoles, owner } from './private-server-roles.ts'
+import { administrator, application, ensureRoles, rolesAreThere } from './private-server-roles.ts'
+import type { owner } from './private-server-roles.ts'
 import { removeStaleLock } from './private-server-stale.ts'
 
 /** Crash recovery of a large log takes minutes; a start that shows no life takes this long at most. */
@@ -16,7 +17,7 @@ const connectLimit = 10_000
 const lockLimit = 20_000
 const longestPause = 250
 
-export type Role = typeof owner | typeof administrator
+export type Role = typeof owner | typeof application | typeof administrator
 
 export function connectionOf(place: Place, user: Role, database: string) {
   // `ssl` is given because PGSSLMODE in the environment would else ask a Unix socket for TLS.
@@ -52,15 +53,15 @@ export async function connectOrStart(place: Place, binaries: Binaries): Promise<
 }
 
 async function beginUse(place: Place): Promise<Client | NoConnection> {
-  let keeper = await connect(place, owner)
+  let keeper = await connect(place, application)
   if (!(keeper instanceof Client) && keeper.kind === 'no-role') {
     const lacking = await makeRoles(place)
-    keeper = lacking ?? (await connect(place, owner))
+    keeper = lacking ?? (await connect(place, application))
   }
   if (!(keeper instanceof Client)) return keeper
   try {
     await keeper.query('SELECT pg_advisory_lock_shared($1)', [useLock])
-    const found = await keeper.query('SELECT 1 FROM pg_database WHERE datname = $1', [owner])
+    const found = await keeper.query(rolesAreThere)
     const lacking = found.rowCount === 1 ? null : await makeRoles(place)
     if (lacking === null) return keeper
     await keeper.end()
@@ -76,10 +77,22 @@ async function makeRoles(place: Place): Promise<NoConnection | null> {
   const admin = await connect(place, administrator)
   if (!(admin instanceof Client)) return admin
   try {
-    await ensureRoles(admin)
+    await ensureRoles(admin, (statement) => inDatabase(place, statement))
     return null
   } catch (cause) {
     return again(cause)
+  } finally {
+    await admin.end()
+  }
+}
+
+/** A statement of the superuser's in the application's database. */
+async function inDatabase(place: Place, statement: string): Promise<void> {
+  const admin = new Client(connectionOf(place, administrator, application))
+  admin.on('error', () => undefined)
+  try {
+    await admin.connect()
+    await admin.query(statement)
   } finally {
     await admin.end()
   }

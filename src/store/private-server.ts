@@ -6,7 +6,7 @@ import { stopServer } from './private-server-postmaster.ts'
 import { errorCode } from './private-server-error.ts'
 import { findPlace } from './private-server-place.ts'
 import type { Place } from './private-server-place.ts'
-import { administrator, owner } from './private-server-roles.ts'
+import { administrator, application, owner } from './private-server-roles.ts'
 import { connectOrStart, connectionOf, useLock } from './private-server-start.ts'
 
 /** What a `pg` client needs, over the Unix socket; there is no password. */
@@ -23,6 +23,8 @@ export type PrivateServer = {
   connection: PrivateConnection
   /** the same as a URL, for programs that take no other form */
   url: string
+  /** the owner of that database, for migrations */
+  owner: PrivateConnection
   /** the superuser of set-up, for what the application's role may not do */
   administrator: PrivateConnection
   /** Gives the server up; whoever does so last stops it. Close your own connections first. */
@@ -51,7 +53,7 @@ export async function openPrivateServer(options: {
   const binaries = await reachableBinaries(await findBinaries(), place.accounts, place.folder)
   const use = new Use(place, binaries, options.log)
   await use.begin()
-  const connection = connectionOf(place, owner, owner)
+  const connection = connectionOf(place, application, application)
   options.log.info(
     { data: place.data, socket: place.socket, log: place.log, user: place.accounts.server.name },
     'private Postgres is up',
@@ -59,6 +61,7 @@ export async function openPrivateServer(options: {
   return {
     connection,
     url: urlOf(connection),
+    owner: connectionOf(place, owner, application),
     administrator: connectionOf(place, administrator, 'postgres'),
     release: () => use.end(),
   }

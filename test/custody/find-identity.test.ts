@@ -35,7 +35,7 @@ beforeEach(async () => {
   custody.pds.pageSize = 1_000
   custody.pds.onList = () => {}
   custody.events.length = 0
-  await custody.pool.query('truncate account_searches, listed_accounts')
+  await custody.outside.query('truncate account_searches, listed_accounts')
 })
 afterEach(async () => await custody.check())
 afterAll(async () => await custody.close())

@@ -13,7 +13,7 @@ let custody: Custody
 
 beforeAll(async () => {
   custody = await openCustody()
-  await custody.pool.query(`
+  await custody.outside.query(`
     create function wait_for_the_test() returns trigger language plpgsql as $$
     begin
       perform pg_advisory_xact_lock_shared(${HOLD});

@@ -114,11 +114,11 @@ test('a rival’s live signature is not shown to another caller', async () => {
 
 test('the same denial again is the same request, also when the DID came into care in between', async () => {
   const operation = renamed(account, 'in-between')
-  await custody.pool.query('delete from operations where cid = $1', [account.cid])
+  await custody.outside.query('delete from operations where cid = $1', [account.cid])
   const unknown = await custody.sign(operation, stranger)
   await custody.enroll(account.did, 'pds')
   const foreign = await custody.sign(operation, stranger)
-  await custody.pool.query('update operations set request_id = $2 where cid = $1', [
+  await custody.outside.query('update operations set request_id = $2 where cid = $1', [
     account.cid,
     await requestOf(account.cid),
   ])

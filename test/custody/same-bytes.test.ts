@@ -23,7 +23,10 @@ afterEach(async () => await custody.check())
 afterAll(async () => await custody.close())
 
 async function setNullified(cid: string, nullified: boolean): Promise<void> {
-  await custody.pool.query('update operations set nullified = $2 where cid = $1', [cid, nullified])
+  await custody.outside.query('update operations set nullified = $2 where cid = $1', [
+    cid,
+    nullified,
+  ])
 }
 
 async function rows(): Promise<number> {
@@ -140,9 +143,11 @@ describe('denied', () => {
   test('what was denied is signed once nothing denies it any more', async () => {
     const account = await custody.account('denied-before')
     const operation = renamed(account, 'denied-then-allowed')
-    await custody.pool.query('update operations set nullified = true where cid = $1', [account.cid])
+    await custody.outside.query('update operations set nullified = true where cid = $1', [
+      account.cid,
+    ])
     const first = await custody.sign(operation)
-    await custody.pool.query('update operations set nullified = false where cid = $1', [
+    await custody.outside.query('update operations set nullified = false where cid = $1', [
       account.cid,
     ])
 

@@ -185,10 +185,10 @@ describe('a submission', () => {
       'select unsigned from requests where id = $1',
       [input.requestId],
     )
-    await custody.pool.query(swap, [input.requestId, other.input.requestId])
+    await custody.outside.query(swap, [input.requestId, other.input.requestId])
     await expect(submit(input)).rejects.toThrow('does not hold the operation of its CID')
     expect(sent).toEqual([])
-    await custody.pool.query('update requests set unsigned = $2 where id = $1', [
+    await custody.outside.query('update requests set unsigned = $2 where id = $1', [
       input.requestId,
       rows[0]?.unsigned,
     ])

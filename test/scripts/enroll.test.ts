@@ -32,7 +32,7 @@ beforeAll(async () => {
   home = await makeEnrolmentHome({ keyDid: maker.did, plcUrl: directory.url, pds })
   await mkdir(home.dataDir, { mode: 0o711 })
   server = await openPrivateServer({ dataDir: home.dataDir, log: silentLog })
-  await migrate(server.connection)
+  await migrate(server.owner, server.connection.user)
 })
 beforeEach(() => {
   directory.reads.length = 0

@@ -12,7 +12,7 @@ import {
 import type { NewCredential } from '../../src/store/callers.ts'
 import { createDatabase, createPool } from '../../src/store/database.ts'
 import type { Database } from '../../src/store/database.ts'
-import { createTestDatabase } from '../support/postgres.ts'
+import { createTestDatabase, outsidePool } from '../support/postgres.ts'
 import type { TestDatabase } from '../support/postgres.ts'
 
 // Whoever can write rows must not become a caller, and a revocation must not be taken back.
@@ -21,12 +21,15 @@ const sealer = createSealer(randomBytes(32))
 
 let database: TestDatabase
 let pool: Pool
+/** Who can write any row. */
+let outside: Pool
 let db: Database
 let made: NewCredential
 
 beforeAll(async () => {
   database = await createTestDatabase()
   pool = createPool(database.connection)
+  outside = outsidePool(database)
   pool.on('error', () => {})
   db = createDatabase(pool)
 })
@@ -34,7 +37,7 @@ beforeEach(async () => {
   made = await addCredential(db, sealer, 'pds')
 })
 afterAll(async () => {
-  await pool.end()
+  await Promise.all([pool.end(), outside.end()])
   await database.drop()
 })
 
@@ -53,7 +56,7 @@ test('is found by its access key id, with its secret and the hash of its token',
 })
 
 test('neither secret nor token is in the database', async () => {
-  const { rows } = await pool.query<{ row: string; entry: string }>(
+  const { rows } = await outside.query<{ row: string; entry: string }>(
     `select (select string_agg(encode(convert_to(t::text, 'UTF8'), 'escape'), '') from caller_credentials t) as row,
        (select string_agg(encode(body, 'escape'), '') from audit_outbox) as entry`,
   )
@@ -71,7 +74,7 @@ test('ten made at once have ten serials, and each its entry', async () => {
   const ten = await Promise.all(
     Array.from({ length: 10 }, async () => await addCredential(db, sealer, 'busy')),
   )
-  const { rows } = await pool.query<{ serial: number; entries: number }>(
+  const { rows } = await outside.query<{ serial: number; entries: number }>(
     `select serial, (select count(*)::int from audit_outbox
        where kind = 'caller.added' and subject = access_key_id) as entries
      from caller_credentials where caller = 'busy' order by serial`,
@@ -92,12 +95,15 @@ describe('revoked', () => {
   })
 
   test('stays so when its row is deleted and brought back', async () => {
-    const { rows } = await pool.query('select * from caller_credentials where access_key_id = $1', [
+    const { rows } = await outside.query(
+      'select * from caller_credentials where access_key_id = $1',
+      [made.accessKeyId],
+    )
+    await revokeCredential(db, made.accessKeyId)
+    await outside.query('delete from caller_credentials where access_key_id = $1', [
       made.accessKeyId,
     ])
-    await revokeCredential(db, made.accessKeyId)
-    await pool.query('delete from caller_credentials where access_key_id = $1', [made.accessKeyId])
-    await pool.query(
+    await outside.query(
       'insert into caller_credentials select * from json_populate_record(null::caller_credentials, $1)',
       [rowAsJson(rows[0])],
     )
@@ -110,7 +116,7 @@ describe('revoked', () => {
     const outcomes = await Promise.all(
       Array.from({ length: 10 }, async () => await revokeCredential(db, made.accessKeyId)),
     )
-    const { rowCount } = await pool.query(
+    const { rowCount } = await outside.query(
       `select 1 from audit_outbox where kind = 'caller.revoked' and subject = $1`,
       [made.accessKeyId],
     )
@@ -142,7 +148,7 @@ describe('a sealed secret does not open', () => {
     'when it is empty': `sealed_secret = ''`,
   }
   test.each(Object.entries(changes))('%s', async (_name, change) => {
-    const { rows } = await pool.query<{ access_key_id: string }>(
+    const { rows } = await outside.query<{ access_key_id: string }>(
       `update caller_credentials set ${change} where access_key_id = $1 returning access_key_id`,
       [made.accessKeyId],
     )
@@ -150,19 +156,21 @@ describe('a sealed secret does not open', () => {
 
     await expect(find(id)).rejects.toMatchObject(sealBroken)
     await expect(credentialsInForce(db, sealer)).rejects.toMatchObject(sealBroken)
-    await pool.query('delete from caller_credentials where access_key_id = $1', [id])
+    await outside.query('delete from caller_credentials where access_key_id = $1', [id])
   })
 
   test('in the place of another credential’s, of the same caller', async () => {
     const other = await addCredential(db, sealer, 'pds')
-    await pool.query(
+    await outside.query(
       `update caller_credentials mine set sealed_secret = theirs.sealed_secret, token_hash = theirs.token_hash
        from caller_credentials theirs where mine.access_key_id = $1 and theirs.access_key_id = $2`,
       [made.accessKeyId, other.accessKeyId],
     )
 
     await expect(find(made.accessKeyId)).rejects.toMatchObject(sealBroken)
-    await pool.query('delete from caller_credentials where access_key_id = $1', [made.accessKeyId])
+    await outside.query('delete from caller_credentials where access_key_id = $1', [
+      made.accessKeyId,
+    ])
   })
 
   test('with another secret file, which the error names', async () => {
@@ -176,7 +184,7 @@ describe('a sealed secret does not open', () => {
 
   test('and the look-ups beside it are answered all the same', async () => {
     const broken = await addCredential(db, sealer, 'pds')
-    await pool.query(`update caller_credentials set serial = -1 where access_key_id = $1`, [
+    await outside.query(`update caller_credentials set serial = -1 where access_key_id = $1`, [
       broken.accessKeyId,
     ])
     const finder = createCredentialFinder(db, sealer)
@@ -187,7 +195,7 @@ describe('a sealed secret does not open', () => {
     ])
 
     expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
-    await pool.query('delete from caller_credentials where access_key_id = $1', [
+    await outside.query('delete from caller_credentials where access_key_id = $1', [
       broken.accessKeyId,
     ])
   })

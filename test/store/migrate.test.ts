@@ -20,8 +20,8 @@ beforeEach(async () => {
 afterEach(async () => await empty.drop())
 
 /** Every table, column, index and migration, as text. */
-async function schemaOf({ connection }: TestDatabase): Promise<string[]> {
-  const client = new Client(connection)
+async function schemaOf({ owner }: TestDatabase): Promise<string[]> {
+  const client = new Client(owner)
   await client.connect()
   const { rows } = await client.query<{ line: string }>(`
     select line from (
@@ -35,9 +35,9 @@ async function schemaOf({ connection }: TestDatabase): Promise<string[]> {
 }
 
 test('a second time changes nothing', async () => {
-  await migrate(empty.connection)
+  await migrate(empty.owner, empty.connection.user)
   const first = await schemaOf(empty)
-  await migrate(empty.connection)
+  await migrate(empty.owner, empty.connection.user)
 
   expect(await schemaOf(empty)).toEqual(first)
   expect(first.length).toBeGreaterThan(20)
@@ -45,7 +45,9 @@ test('a second time changes nothing', async () => {
 
 test('eight at once, each on its own connection, make what one alone makes', async () => {
   const alone = await createTestDatabase()
-  await Promise.all(Array.from({ length: 8 }, async () => await migrate(empty.connection)))
+  await Promise.all(
+    Array.from({ length: 8 }, async () => await migrate(empty.owner, empty.connection.user)),
+  )
 
   expect(await schemaOf(empty)).toEqual(await schemaOf(alone))
   await alone.drop()
@@ -56,7 +58,7 @@ test('waits for one that is under way, and finds the work done', async () => {
   await other.connect()
   await other.query('select pg_advisory_lock($1)', [0x686f6c64])
   let done = false
-  const waiting = migrate(empty.connection).then(() => (done = true))
+  const waiting = migrate(empty.owner, empty.connection.user).then(() => (done = true))
   await sleep(300)
   const doneEarly = done
   await other.end()
@@ -68,7 +70,7 @@ test('waits for one that is under way, and finds the work done', async () => {
 test('a start killed at any moment leaves a database that the next one migrates', async () => {
   const script = `import { migrate } from ${JSON.stringify(source)}
     process.stdout.write('begun')
-    await migrate(${JSON.stringify(empty.connection)})`
+    await migrate(${JSON.stringify(empty.owner)}, ${JSON.stringify(empty.connection.user)})`
   for (let attempt = 0; attempt < 4; attempt += 1) {
     const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -79,7 +81,7 @@ test('a start killed at any moment leaves a database that the next one migrates'
     child.kill('SIGKILL')
     await ended
   }
-  await migrate(empty.connection)
+  await migrate(empty.owner, empty.connection.user)
   const alone = await createTestDatabase()
 
   expect(await schemaOf(empty)).toEqual(await schemaOf(alone))

@@ -57,7 +57,7 @@ describe('a row that was tampered with does not speak for its CID', () => {
   }
 
   test.each(Object.entries(changes))('%s: nothing is signed', async (_name, change) => {
-    await custody.pool.query(`update operations set bytes = ${change} where cid = $1`, [
+    await custody.outside.query(`update operations set bytes = ${change} where cid = $1`, [
       account.cid,
     ])
 
@@ -74,7 +74,7 @@ describe('a row that was tampered with does not speak for its CID', () => {
 
   test('and the look-ups beside it are answered all the same', async () => {
     const other = await custody.account(`stored-${(serial += 1)}`)
-    await custody.pool.query(`update operations set bytes = '' where cid = $1`, [account.cid])
+    await custody.outside.query(`update operations set bytes = '' where cid = $1`, [account.cid])
     const answers = await Promise.allSettled([find(other.cid), find(account.cid), find(other.cid)])
 
     expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])

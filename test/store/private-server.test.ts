@@ -91,7 +91,7 @@ const permissions = async (path: string) => (await stat(path)).mode & 0o777
 describe('the private server', () => {
   test('a first start makes a durable database that the next start finds again', async () => {
     const first = await open()
-    await query(first.connection, 'CREATE TABLE kept AS SELECT 7 AS n')
+    await query(first.owner, 'CREATE TABLE kept AS SELECT 7 AS n')
     expect(await query(first.connection, 'SHOW fsync')).toEqual(['on'])
     expect(await query(first.connection, 'SHOW synchronous_commit')).toEqual(['on'])
     expect(await query(first.connection, 'SHOW listen_addresses')).toEqual([''])
@@ -100,11 +100,11 @@ describe('the private server', () => {
     expect(await permissions(join(dataDir, 'postgres.log'))).toBe(0o600)
     await first.release()
     const second = await open()
-    expect(await query(second.connection, 'SELECT n FROM kept')).toEqual([7])
+    expect(await query(second.owner, 'SELECT n FROM kept')).toEqual([7])
     await second.release()
   })
 
-  test('the application is no superuser and owns its database alone', async () => {
+  test('the application is no superuser and owns nothing, its database neither', async () => {
     const server = await open()
     const { connection, administrator } = server
     expect(await query(connection, 'SELECT current_user, current_database()')).toEqual([
@@ -115,10 +115,31 @@ describe('the private server', () => {
     expect(
       await query(connection, `SELECT ${rights} FROM pg_roles WHERE rolname = current_user`),
     ).toEqual([false, false, false, false, false])
+    const owner = 'SELECT datdba::regrole::text FROM pg_database WHERE datname = current_database()'
+    expect(await query(connection, owner)).toEqual(['holdfast_owner'])
+    await expect(query(connection, 'CREATE TABLE mine (n int)')).rejects.toMatchObject({
+      code: '42501',
+    })
     await query(administrator, 'CREATE ROLE stranger')
     const may = "SELECT has_database_privilege('stranger', 'holdfast', 'CONNECT')"
     expect(await query(administrator, may)).toEqual([false])
     await server.release()
+  })
+
+  test('the database of a time before there was an owner gets one, with all that is in it', async () => {
+    const before = await open()
+    const admin = { ...before.administrator, database: 'holdfast' }
+    await query(before.owner, 'CREATE TABLE kept AS SELECT 7 AS n')
+    await query(admin, 'REASSIGN OWNED BY holdfast_owner TO holdfast')
+    await query(admin, 'DROP OWNED BY holdfast_owner')
+    await query(admin, 'DROP ROLE holdfast_owner')
+    await before.release()
+    const after = await open()
+    expect(await query(after.owner, 'SELECT n FROM kept')).toEqual([7])
+    await expect(query(after.connection, 'DROP TABLE kept')).rejects.toMatchObject({
+      code: '42501',
+    })
+    await after.release()
   })
 
   test('a role that the map does not name is refused', async () => {
@@ -200,9 +221,9 @@ describe('the private server', () => {
 
   test('a killed Postgres comes back by itself with every committed row', async () => {
     const server = await open()
-    await query(server.connection, 'CREATE TABLE kept AS SELECT 7 AS n')
+    await query(server.owner, 'CREATE TABLE kept AS SELECT 7 AS n')
     process.kill(await postmaster(), 'SIGKILL')
-    const rows = await eventually(() => query(server.connection, 'SELECT n FROM kept'))
+    const rows = await eventually(() => query(server.owner, 'SELECT n FROM kept'))
     expect(rows).toEqual([7])
     await server.release()
     await expect(postmaster()).rejects.toMatchObject({ code: 'ENOENT' })
@@ -212,7 +233,7 @@ describe('the private server', () => {
     const child = hold()
     await isOpen(child)
     const other = await open()
-    await query(other.connection, 'CREATE TABLE kept AS SELECT 7 AS n')
+    await query(other.owner, 'CREATE TABLE kept AS SELECT 7 AS n')
     child.kill('SIGKILL')
     const released = other.release()
     // It may have stopped by then: that is the race.
@@ -221,7 +242,7 @@ describe('the private server', () => {
       .catch(() => undefined)
     await released
     const again = await open()
-    expect(await query(again.connection, 'SELECT n FROM kept')).toEqual([7])
+    expect(await query(again.owner, 'SELECT n FROM kept')).toEqual([7])
     await again.release()
   })
 
@@ -286,14 +307,14 @@ describe.runIf(isRoot)('the private server of root', () => {
   test('lies below /var/lib/holdfast when its user cannot reach the clone', async () => {
     const [one, two] = [await closedClone('one'), await closedClone('two')]
     const [first, second] = [await open(one), await open(two)]
-    await query(first.connection, 'CREATE TABLE kept AS SELECT 7 AS n')
+    await query(first.owner, 'CREATE TABLE kept AS SELECT 7 AS n')
     expect(await readlink(join(one, 'pg'))).toMatch(/^\/var\/lib\/holdfast\/[0-9a-f]{16}\/pg$/)
-    const other = query(second.connection, 'SELECT n FROM kept')
+    const other = query(second.owner, 'SELECT n FROM kept')
     await expect(other).rejects.toMatchObject({ code: '42P01' })
     await Promise.all([first.release(), second.release()])
     expect(await systemFoldersOf(one)).toHaveLength(1)
     const again = await open(one)
-    expect(await query(again.connection, 'SELECT n FROM kept')).toEqual([7])
+    expect(await query(again.owner, 'SELECT n FROM kept')).toEqual([7])
     await again.release()
   })
 
@@ -312,12 +333,12 @@ describe.runIf(isRoot)('the private server of root', () => {
   test('is not found by a new clone at the path of a removed one', async () => {
     const folder = await closedClone('reused')
     const first = await open(folder)
-    await query(first.connection, 'CREATE TABLE kept AS SELECT 7 AS n')
+    await query(first.owner, 'CREATE TABLE kept AS SELECT 7 AS n')
     await first.release()
     await rm(folder, { recursive: true })
     await mkdir(join(home, 'between'))
     const second = await open(folder)
-    await expect(query(second.connection, 'TABLE kept')).rejects.toMatchObject({ code: '42P01' })
+    await expect(query(second.owner, 'TABLE kept')).rejects.toMatchObject({ code: '42P01' })
     await second.release()
   })
 
@@ -335,9 +356,9 @@ describe.runIf(isRoot)('the private server of root', () => {
 
   test('lets in neither the user that Postgres runs as nor any other', async () => {
     const server = await open()
-    const { connection, administrator } = server
+    const { connection, owner, administrator } = server
     const { uid } = await stat(join(dataDir, 'pg'))
-    for (const target of [connection, administrator]) {
+    for (const target of [connection, owner, administrator]) {
       expect(await refusal(uid, target)).toBe('28000')
       expect(await refusal(uid + 1, target)).toBe('EACCES')
     }

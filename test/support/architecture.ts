@@ -60,7 +60,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     type node:stream`),
   'src/http/server.ts': list(`
     src/http, type hono, @hono/node-server, node:http, node:https, type node:net`),
-  'src/config.ts': ['node:path'],
+  'src/config.ts': ['node:fs', 'node:path'],
   'src/logger.ts': ['pino'],
   'src/readiness.ts': [],
   'src/events.ts': ['type src/custody/events.ts', 'type src/logger.ts'],

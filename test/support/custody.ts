@@ -29,7 +29,7 @@ import { createFakeDirectory } from './fake-directory.ts'
 import { createFakePds } from './fake-pds.ts'
 import { genesisOf, signedWith } from './operations.ts'
 import type { Signed } from './operations.ts'
-import { createTestDatabase } from './postgres.ts'
+import { createTestDatabase, outsidePool } from './postgres.ts'
 import { findingsOf } from './record-check.ts'
 import type { Released } from './record-check.ts'
 import type { Fault } from './signers.ts'
@@ -57,6 +57,7 @@ export async function openCustody(options: { recovery?: string; pds?: string } =
   const policies = await policySetOf(keys.list, options)
   const watch: Watch = {}
   const pool = watchedPool(createPool(database.connection), watch)
+  const outside = outsidePool(database)
   const db = createDatabase(pool)
   const directory = createFakeDirectory()
   const events: CustodyEvent[] = []
@@ -105,6 +106,8 @@ export async function openCustody(options: { recovery?: string; pds?: string } =
     database,
     db,
     pool,
+    /** Who may change any row: an administrator, or somebody who became one. */
+    outside,
     watch,
     deps,
     policies,
@@ -131,7 +134,7 @@ export async function openCustody(options: { recovery?: string; pds?: string } =
       expect(await findingsOf(pool, released)).toEqual([])
     },
     async close(): Promise<void> {
-      await pool.end()
+      await Promise.all([pool.end(), outside.end()])
       await database.drop()
       await rm(home, { recursive: true })
     },

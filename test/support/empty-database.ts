@@ -3,9 +3,9 @@ import { Client } from 'pg'
 import { testServer } from './postgres.ts'
 import type { TestDatabase } from './postgres.ts'
 
-/** A database with nothing in it, of the application's role. */
+/** A database with nothing in it. */
 export async function createEmptyDatabase(): Promise<TestDatabase> {
-  const { connection, url, administrator } = await testServer()
+  const { connection, owner, url, administrator } = await testServer()
   const database = `empty_${randomBytes(8).toString('hex')}`
   const administer = async (statement: string) => {
     const admin = new Client(administrator)
@@ -16,12 +16,14 @@ export async function createEmptyDatabase(): Promise<TestDatabase> {
       await admin.end()
     }
   }
-  await administer(`create database ${database} owner ${connection.user}`)
+  await administer(`create database ${database} owner ${owner.user}`)
   const named = new URL(url)
   named.pathname = `/${database}`
   return {
     connection: { ...connection, database },
     url: named.href,
+    owner: { ...owner, database },
+    administrator: { ...administrator, database },
     drop: async () => await administer(`drop database if exists ${database} with (force)`),
   }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { Client } from 'pg'
+import { Client, Pool } from 'pg'
 import { inject } from 'vitest'
 import { migrate } from '../../src/store/migrate.ts'
 import { openPrivateServer } from '../../src/store/private-server.ts'
@@ -11,6 +11,10 @@ export type TestDatabase = {
   connection: PrivateConnection
   /** the same, for programs that take a URL */
   url: string
+  /** as the owner of the schema */
+  owner: PrivateConnection
+  /** as Postgres's superuser */
+  administrator: PrivateConnection
   drop(): Promise<void>
 }
 
@@ -30,7 +34,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   const server = await testServer()
   const database = `test_${randomBytes(8).toString('hex')}`
   await administer(server, (admin) =>
-    admin.query(`CREATE DATABASE ${database} TEMPLATE ${template} OWNER ${server.connection.user}`),
+    admin.query(`CREATE DATABASE ${database} TEMPLATE ${template} OWNER ${server.owner.user}`),
   )
   return {
     ...connectionTo(server, database),
@@ -41,10 +45,24 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   }
 }
 
+/** A superuser's connections: who can change any row. */
+export function outsidePool({ administrator }: TestDatabase): Pool {
+  const pool = new Pool({ ...administrator, max: 2 })
+  pool.on('error', () => {})
+  // Dropping the database ends what the pool's own end has not closed yet.
+  pool.on('connect', (client) => client.on('error', () => {}))
+  return pool
+}
+
 function connectionTo(server: PrivateServer, database: string) {
   const url = new URL(server.url)
   url.pathname = `/${database}`
-  return { connection: { ...server.connection, database }, url: url.href }
+  return {
+    connection: { ...server.connection, database },
+    url: url.href,
+    owner: { ...server.owner, database },
+    administrator: { ...server.administrator, database },
+  }
 }
 
 async function open(): Promise<PrivateServer> {
@@ -60,8 +78,8 @@ async function ensureTemplate(admin: Client, server: PrivateServer): Promise<voi
   if (found.rowCount === 1) return
   const part = `${template}_part`
   await admin.query(`DROP DATABASE IF EXISTS ${part} WITH (FORCE)`)
-  await admin.query(`CREATE DATABASE ${part} OWNER ${server.connection.user}`)
-  await migrate({ ...server.connection, database: part })
+  await admin.query(`CREATE DATABASE ${part} OWNER ${server.owner.user}`)
+  await migrate({ ...server.owner, database: part }, server.connection.user)
   await admin.query(`ALTER DATABASE ${part} RENAME TO ${template}`)
 }
 

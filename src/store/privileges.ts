@@ -1,0 +1,58 @@
+/**
+ * What the application's role may do, and nothing beyond: granted by `migrate`, proven by the
+ * self-test. `update` names columns; a lock (`for update`) needs one, so some are named for that only.
+ */
+export type TablePrivileges = {
+  readonly table: readonly TablePrivilege[]
+  readonly update: readonly string[]
+}
+
+export type TablePrivilege = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
+
+/** Every privilege on a table that Postgres knows; the last one since version 17. */
+export const tablePrivileges = [
+  'SELECT',
+  'INSERT',
+  'UPDATE',
+  'DELETE',
+  'TRUNCATE',
+  'REFERENCES',
+  'TRIGGER',
+  'MAINTAIN',
+] as const
+
+export const applicationPrivileges: Readonly<Record<string, TablePrivileges>> = {
+  // A lock before its deletion needs a column.
+  audit_outbox: { table: ['SELECT', 'INSERT', 'DELETE'], update: ['id'] },
+  caller_credentials: { table: ['SELECT', 'INSERT'], update: ['serial'] },
+  identities: { table: ['SELECT', 'INSERT'], update: ['did'] },
+  operations: { table: ['SELECT', 'INSERT'], update: ['nullified'] },
+  // Neither what was asked for nor by whom.
+  requests: {
+    table: ['SELECT', 'INSERT'],
+    update: [
+      'cid',
+      'decision',
+      'did',
+      'intended_at',
+      'lease',
+      'lease_until',
+      'operation_class',
+      'policy',
+      'produced_at',
+      'replaces',
+      'rules',
+      'signature',
+      'state',
+    ],
+  },
+  submissions: { table: ['SELECT', 'INSERT', 'UPDATE'], update: [] },
+  account_searches: { table: ['SELECT', 'INSERT', 'UPDATE'], update: [] },
+  listed_accounts: { table: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'], update: [] },
+}
+
+/** Of the columns that number themselves. */
+export const applicationSequences: Readonly<Record<string, readonly ('USAGE' | 'SELECT')[]>> = {
+  audit_outbox_id_seq: ['USAGE'],
+  listed_accounts_position_seq: ['USAGE'],
+}
