@@ -5,7 +5,10 @@ import type { EvaluateInput } from '../../src/policy/evaluate.ts'
 import { limitedRules } from '../../src/policy/evaluate.ts'
 import type { Circumstances, PreviousOperation, Subject } from '../../src/policy/facts.ts'
 import { changeKinds, operationClasses } from '../../src/policy/policy-set.ts'
-import type { DenyRule, Match, PolicySet, Rule } from '../../src/policy/policy-set.ts'
+import type { DenyRule, Match, PolicySet, Requirement, Rule } from '../../src/policy/policy-set.ts'
+import type { Agreement } from '../../src/policy/count.ts'
+import type { QuorumNode } from '../../src/policy/quorum.ts'
+import type { Person, Roster } from '../../src/policy/roster.ts'
 import {
   account,
   allowAll,
@@ -144,15 +147,81 @@ const match: fc.Arbitrary<Match> = fc
   .record({ op: some(operationClasses), key: some(keyClasses), diff, caller: maybe(some(callers)) })
   .map(given)
 
+const officerIds = ['alice', 'bob', 'carol', 'dora', 'erin', 'frank']
+
+const person = (id: string, index: number): Person => ({
+  id,
+  org: ['acme', 'bank', 'club'][index % 3]!,
+  roles: ['officer'],
+  status: 'active',
+  credentials: [],
+})
+
+export const roster: Roster = {
+  env: 'dev',
+  epoch: 1,
+  previous: null,
+  rp: { id: 'localhost', origins: ['http://localhost:2590'] },
+  persons: officerIds.map(person),
+  digest: new Uint8Array(32),
+}
+
+const someone = (id: string): QuorumNode => ({ kind: 'person', id })
+
+/** Each person and each group once; a group of one, two or three members, one of them a group or not. */
+const quorum: fc.Arbitrary<QuorumNode> = fc
+  .record({
+    who: fc.shuffledSubarray(officerIds, { minLength: 2 }),
+    cut: fc.nat(3),
+    k: fc.nat(),
+    inner: fc.nat(),
+  })
+  .map(({ who, cut, k, inner }) => {
+    const [outside, inside] = [who.slice(cut), who.slice(0, cut)]
+    const nested: QuorumNode[] =
+      inside.length === 0
+        ? []
+        : [{ kind: 'group', id: 'inner', k: 1 + (inner % inside.length), of: inside.map(someone) }]
+    const of = [...outside.map(someone), ...nested]
+    return { kind: 'group', id: 'outer', k: 1 + (k % of.length), of }
+  })
+
+export const requirement: fc.Arbitrary<Omit<Requirement, 'rule'>> = fc.record({
+  quorum,
+  separate: fc.constantFrom(null, { orgs: 2 }),
+  approveBy: fc.constantFrom(3600, 86_400),
+  executeBy: fc.constant(3600),
+  delay: fc.constantFrom(0, 600),
+  channel: fc.constantFrom(null, { cli: 1 }, { cli: 2 }),
+  witness: fc.boolean(),
+  alarm: fc.boolean(),
+})
+
+export const agreements: fc.Arbitrary<Agreement[]> = fc.array(
+  fc.record({ person: fc.constantFrom(...officerIds, 'zoe'), cli: fc.boolean() }),
+  { maxLength: 9 },
+)
+
+export const excluded = fc
+  .subarray(officerIds, { maxLength: 1 })
+  .map((ids): ReadonlySet<string> => new Set(ids))
+
+const limit = fc.option(fc.integer({ min: 1, max: 4 }).map((count) => ({ count, seconds: 60 })))
+
 const rules: fc.Arbitrary<Rule[]> = fc
-  .array(fc.record({ match, count: fc.option(fc.integer({ min: 1, max: 4 })) }), { maxLength: 4 })
-  .map((list) =>
-    list.map(({ match, count }, index) => ({
-      id: `RULE-${index}`,
+  .array(
+    fc.record({
       match,
-      require: 'none',
-      limits: { global: count === null ? null : { count, seconds: 60 }, perDid: null },
-    })),
+      limits: fc.record({ global: limit, perDid: limit }),
+      asked: fc.option(requirement, { freq: 2 }),
+    }),
+    { maxLength: 4 },
+  )
+  .map((list) =>
+    list.map(({ match, limits, asked }, index) => {
+      const id = `RULE-${index}`
+      return { id, match, require: asked === null ? 'none' : { rule: id, ...asked }, limits }
+    }),
   )
 
 export const denyMatch: fc.Arbitrary<DenyRule['match']> = fc
@@ -171,16 +240,23 @@ const policies: fc.Arbitrary<PolicySet> = fc
       { arbitrary: fc.constant<DenyRule['match'][]>([]), weight: 3 },
       fc.array(denyMatch, { maxLength: 1 }),
     ),
-    wide: fc.boolean(),
+    wide: fc.constantFrom('no', 'allows', 'allows', 'asks'),
+    asked: requirement,
     pinned: fc.constantFrom(keys, keys, keys.slice(0, 3), keys.slice(0, 2)),
   })
-  .map(({ rules, denies, wide, pinned }) =>
+  .map(({ rules, denies, wide, asked, pinned }) =>
     policySet({
-      rules: wide ? [allowAll, ...rules] : rules,
+      rules: [...wideRule(wide, asked), ...rules],
       denies: denies.map((match, index) => ({ id: `NO-${index}`, match })),
       keys: pinned,
+      roster,
     }),
   )
+
+function wideRule(wide: string, asked: Omit<Requirement, 'rule'>): Rule[] {
+  if (wide === 'no') return []
+  return [wide === 'allows' ? allowAll : { ...allowAll, require: { rule: allowAll.id, ...asked } }]
+}
 
 const counts = fc.record({
   hour: fc.constantFrom(0, 1, 7, 8),
@@ -206,11 +282,20 @@ export const input: fc.Arbitrary<EvaluateInput> = fc
       now: secondsAgo(0),
       observedHead: headOf(observed, subject),
       operationCounts,
-      ruleCounts: Object.fromEntries(limited.map(({ id }, index) => [id, used[index]!])),
-      didRuleCounts: {},
+      ruleCounts: countsOf(limited, 'global', used),
+      didRuleCounts: countsOf(limited, 'perDid', used.toReversed()),
     }
     return { subject, policies, circumstances }
   })
+
+function countsOf(
+  limited: readonly Rule[],
+  which: keyof Rule['limits'],
+  used: readonly number[],
+): Record<string, number> {
+  const counted = limited.filter(({ limits }) => limits[which] !== null)
+  return Object.fromEntries(counted.map(({ id }, index) => [id, used[index]!]))
+}
 
 function headOf(observed: string, { operation }: Subject): string | null {
   if (observed === 'not read') return null

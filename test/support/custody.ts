@@ -43,6 +43,13 @@ export type As = {
   readonly directory?: PlcDirectory
 }
 
+type Options = {
+  readonly recovery?: string
+  readonly pds?: string
+  /** Another policy, made from the shipped one. */
+  readonly policy?: (shipped: string) => string
+}
+
 const shippedPolicy = new URL('../../policies/policy.yaml', import.meta.url)
 
 /**
@@ -50,7 +57,7 @@ const shippedPolicy = new URL('../../policies/policy.yaml', import.meta.url)
  * curves; the directory is in memory, and a test may put faults before the keys and the pool.
  * Two callers, `pds` and `other`, may use the same keys.
  */
-export async function openCustody(options: { recovery?: string; pds?: string } = {}) {
+export async function openCustody(options: Options = {}) {
   const database = await createTestDatabase()
   const home = await mkdtemp(join(tmpdir(), 'holdfast-custody-'))
   const keys = await makeKeys({ dir: home, sealer: createSealer(randomBytes(32)) })
@@ -159,7 +166,7 @@ async function makeKeys(files: KeyFiles) {
 
 async function policySetOf(
   keys: readonly object[],
-  { recovery, pds }: { recovery?: string; pds?: string },
+  { recovery, pds, policy = (shipped) => shipped }: Options,
 ) {
   const pinned =
     recovery === undefined
@@ -173,7 +180,7 @@ async function policySetOf(
   return parsePolicySet({
     keys: JSON.stringify({ keys: 'holdfast/keys/v1', list: pinned }),
     callers: JSON.stringify({ callers: 'holdfast/callers/v1', list: callers }),
-    policy: await readFile(shippedPolicy, 'utf8'),
+    policy: policy(await readFile(shippedPolicy, 'utf8')),
   })
 }
 
