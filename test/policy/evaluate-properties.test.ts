@@ -49,8 +49,7 @@ describe('evaluate', () => {
       }),
       { numRuns },
     )
-    expect(Math.min(seen.allow, seen.deny)).toBeGreaterThan(numRuns / 20)
-    expect(seen.require).toBeGreaterThan(numRuns / 50)
+    expect(Math.min(seen.allow, seen.require, seen.deny)).toBeGreaterThan(numRuns / 50)
   })
 
   test('is deterministic, and depends on nothing but its input', () => {
