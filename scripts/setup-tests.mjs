@@ -1,6 +1,6 @@
 // What the tests need beyond the packages: a compiler, SoftHSM2, and addons built with the compiler.
 import { spawnSync } from 'node:child_process'
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lockClone, npm, root, say } from './setup.mjs'
 
@@ -16,6 +16,7 @@ const programs = {
   'softhsm2-util': 'softhsm2',
   'pkcs11-tool': 'opensc',
 }
+const emulator = join(root, 'test/support/kms-emulator')
 
 /**
  * Before anything else is set up: an optional addon whose build found no compiler is left out by
@@ -62,6 +63,43 @@ export async function prepareEndToEnd({ env }) {
   }
 }
 
+/**
+ * The emulator of AWS KMS, into a Python environment of its own.
+ *
+ * @param {import('./setup.mjs').Prepared} prepared
+ * @returns {Promise<string | null>} why its tests cannot run; null when they can
+ */
+export async function prepareKmsEmulator({ env }) {
+  const wanted = readFileSync(join(emulator, 'requirements.txt'), 'utf8')
+  const venv = join(emulator, 'venv')
+  const stamp = join(venv, '.holdfast-stamp')
+  const isThere = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted
+  if (isThere()) return null
+  const lock = await lockClone()
+  try {
+    if (isThere()) return null
+    say('Installing an emulator of AWS KMS from PyPI for the tests (once).')
+    rmSync(venv, { recursive: true, force: true })
+    const options = {
+      cwd: emulator,
+      env,
+      stdio: /** @type {['ignore', 2, 2]} */ (['ignore', 2, 2]),
+    }
+    if (spawnSync('python3', ['-m', 'venv', venv], options).status !== 0) {
+      return 'python3 makes no virtual environment: install python3-venv'
+    }
+    const pip = ['install', '--quiet', '--no-deps', '--disable-pip-version-check']
+    const install = [...pip, '-r', 'requirements.txt']
+    if (spawnSync(join(venv, 'bin/pip'), install, options).status !== 0) {
+      return 'pip did not install it; its words are above'
+    }
+    writeFileSync(stamp, wanted)
+    return null
+  } finally {
+    lock.release()
+  }
+}
+
 /** @returns {string[]} Debian packages whose programs are still missing */
 function installPackages() {
   const missing = missingPackages()
@@ -76,7 +114,10 @@ function installPackages() {
 }
 
 function missingPackages() {
-  return Object.entries(programs)
+  const missing = Object.entries(programs)
     .filter(([program]) => spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0)
     .map(([, name]) => name)
+  // No program of its own: Debian splits it off from python3.
+  const venv = spawnSync('python3', ['-c', 'import ensurepip, venv']).status === 0
+  return venv ? missing : [...missing, 'python3-venv']
 }

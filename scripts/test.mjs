@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { bin, folders, runChecks } from './checks.mjs'
 import { preparedOrExit } from './launch.mjs'
 import { root, say } from './setup.mjs'
-import { prepareEndToEnd, prepareSystem } from './setup-tests.mjs'
+import { prepareEndToEnd, prepareKmsEmulator, prepareSystem } from './setup-tests.mjs'
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Sum
@@ -22,6 +22,8 @@ const isEndToEnd = (/** @type {string} */ path) => path.startsWith(endToEnd)
 const lacking = prepareSystem()
 if (lacking.length > 0) say(`Tests that need ${lacking.join(', ')} cannot run: install them.`)
 const prepared = await preparedOrExit(folders)
+const withoutKms = await prepareKmsEmulator(prepared)
+if (withoutKms !== null) say(`Tests that need an emulator of AWS KMS cannot run: ${withoutKms}.`)
 /** @type {Sum[]} */
 const sums = []
 if (args.length === 0) sums.push({ ...(await runChecks(prepared)), skipped: 0 })

@@ -46,6 +46,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/signer/pkcs11': list(`
     src/plc, type src/policy, src/signer/signer.ts, src/files, zod, node:crypto,
     node:fs/promises, node:path, node:timers/promises, node:buffer`),
+  'src/signer/awskms': list(`
+    src/plc, type src/policy, src/signer/signer.ts, src/signer/release.ts, src/ecdsa,
+    @aws-sdk/client-kms, node:crypto, node:timers/promises`),
   'src/signer/pkcs11/module.ts': ['src/signer/pkcs11', 'pkcs11js', 'node:module'],
   'src/signer/pkcs11/child-link.ts': ['src/signer/pkcs11', 'node:child_process'],
   'src/store': list(`
@@ -123,7 +126,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   secp256k1: ['src/ecdsa/native.ts'],
   '@atproto/crypto': ['src/plc', 'src/ecdsa', 'src/signer'],
   '@did-plc/lib': [],
-  '@aws-sdk/client-kms': ['src/signer/awskms.ts'],
+  '@aws-sdk/client-kms': ['src/signer/awskms/client.ts', 'src/signer/awskms/admin.ts'],
   'node:process': [],
   pkcs11js: ['src/signer/pkcs11/module.ts'],
   'node:module': list(`
