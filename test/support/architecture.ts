@@ -26,6 +26,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/policy/yaml.ts': ['src/policy/error.ts', 'yaml'],
   'src/approval': ['src/plc', 'src/policy'],
   'src/audit': ['src/plc', 'type src/policy', '@ipld/dag-cbor', 'node:crypto'],
+  'src/approval': list(`
+    src/plc, src/policy, src/ecdsa/der.ts, src/ecdsa/error.ts, src/ecdsa/release.ts,
+    @ipld/dag-cbor, zod, node:crypto`),
+  'src/audit': ['type src/policy', '@ipld/dag-cbor'],
   'src/words': ['@scure/bip39', 'node:crypto'],
   'src/custody': list(`
     src/plc, src/policy, src/approval, type src/audit, node:crypto,
@@ -156,6 +160,7 @@ const globalOwners: Readonly<Record<string, readonly string[]>> = {
 const producers: Readonly<Record<string, readonly string[]>> = {
   SigningBytes: ['src/plc/encode.ts'],
   VerifiedLog: ['src/plc/log.ts'],
+  VerifiedApproval: ['src/approval/verify.ts'],
   Authorized: ['src/approval/authorize.ts'],
   // The benchmark's floor uses a key of its own without a service; see `intentFor` there.
   VerifiedCheckpoint: ['src/audit/checkpoint.ts'],
