@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { statementOf } from '../../src/approval/matter.ts'
 import type { Matter } from '../../src/approval/matter.ts'
@@ -193,7 +193,6 @@ describe('an approval with another', () => {
     // Bob is of Alice's organisation, so his approval would count: the field is who has agreed.
     const counts = field === 'person'
     expect(kindOf(approvals)).toBe(counts ? 'met' : field === 'decision' ? 'rejected' : 'waiting')
-    if (field === 'person') expect(kindOf([approval!, alice])).toBe('waiting')
   })
 
   test('list of rules counts for nothing', async () => {
@@ -217,11 +216,8 @@ describe('an approval with another', () => {
       { key: dids.online2 },
       { requester: { kind: 'caller', name: 'emergency' } },
     ]
-    for (const change of matters) {
-      expect(kindOf([alice, carol], { matter: matterOf(change) }), JSON.stringify(change)).toBe(
-        'waiting',
-      )
-    }
+    const kinds = matters.map((change) => kindOf([alice, carol], { matter: matterOf(change) }))
+    expect(new Set(kinds)).toEqual(new Set(['waiting']))
   })
 })
 

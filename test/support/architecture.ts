@@ -24,12 +24,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/plc': ['@atproto/crypto', '@ipld/dag-cbor', 'multiformats', 'node:crypto'],
   'src/policy': ['src/plc', '@ipld/dag-cbor', 'zod', 'node:crypto'],
   'src/policy/yaml.ts': ['src/policy/error.ts', 'yaml'],
-  'src/approval': ['src/plc', 'src/policy'],
-  'src/audit': ['src/plc', 'type src/policy', '@ipld/dag-cbor', 'node:crypto'],
   'src/approval': list(`
     src/plc, src/policy, src/ecdsa/der.ts, src/ecdsa/error.ts, src/ecdsa/release.ts,
     @ipld/dag-cbor, zod, node:crypto`),
-  'src/audit': ['type src/policy', '@ipld/dag-cbor'],
+  'src/audit': ['src/plc', 'type src/policy', '@ipld/dag-cbor', 'node:crypto'],
   'src/words': ['@scure/bip39', 'node:crypto'],
   'src/custody': list(`
     src/plc, src/policy, src/approval, type src/audit, node:crypto,
