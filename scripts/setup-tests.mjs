@@ -1,4 +1,4 @@
-// What the tests need beyond the packages: a compiler, SoftHSM2, and addons built with the compiler.
+// What the tests need beyond the packages: a compiler, SoftHSM2, age, and addons built with the compiler.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,6 +15,7 @@ const programs = {
   python3: 'python3',
   'softhsm2-util': 'softhsm2',
   'pkcs11-tool': 'opensc',
+  age: 'age',
 }
 const emulator = join(root, 'test/support/kms-emulator')
 

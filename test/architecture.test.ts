@@ -44,6 +44,7 @@ const owner = 'each dependency has one owner'
 const pure = 'PURE code has no clock, chance, environment, network or terminal'
 const proof = 'a proof type is cast by its producer alone'
 const verify = 'scripts/online/verify reaches no network and no database'
+const offline = 'scripts/offline reaches no network and no database'
 
 const one = (file: string, text: string, ...says: string[]): Omit<Bad, 'what'> => ({
   files: { [file]: text },
@@ -243,7 +244,7 @@ const bad: readonly Bad[] = [
         '10: uses globalThis',
         '11: uses import.meta',
       ].map((rest) => `${pure}: src/policy/x.ts:${rest}`),
-      `${owner}: src/policy/x.ts:6: uses process.env, which belongs to scripts/online, scripts/*.mjs`,
+      `${owner}: src/policy/x.ts:6: uses process.env, which belongs to scripts/online, scripts/ceremony.ts, scripts/*.mjs`,
       `${owner}: src/policy/x.ts:8: uses fetch, which belongs to src/directory, src/client, scripts/fuzz`,
       `${owner}: src/policy/x.ts:10: uses globalThis, which belongs to nobody`,
     ),
@@ -269,7 +270,7 @@ const bad: readonly Bad[] = [
     ...one(
       'scripts/online/verify/x.ts',
       "export const x = process['env']",
-      `${owner}: scripts/online/verify/x.ts:1: uses process.env, which belongs to scripts/online, scripts/*.mjs`,
+      `${owner}: scripts/online/verify/x.ts:1: uses process.env, which belongs to scripts/online, scripts/ceremony.ts, scripts/*.mjs`,
       `${verify}: scripts/online/verify/x.ts:1: uses process.env (scripts/online/verify/x.ts)`,
     ),
   },
@@ -293,6 +294,28 @@ const bad: readonly Bad[] = [
       `${owner}: src/plc/y.ts: imports node:https, which belongs to src/http/server.ts, scripts/bench`,
       `${verify}: src/plc/y.ts: imports node:https (scripts/online/verify/x.ts → src/ecdsa/x.ts → src/plc/y.ts)`,
     ],
+  },
+  {
+    what: 'a way from the ceremony to the network',
+    files: {
+      'scripts/offline/split.ts':
+        "import { x } from '../../src/ecdsa/x.ts'\nexport const split = x",
+      'src/ecdsa/x.ts': "import { connect } from 'node:tls'\nexport const x = connect",
+    },
+    says: [
+      `${list}: src/ecdsa/x.ts: src/ecdsa may not import node:tls`,
+      `${owner}: src/ecdsa/x.ts: imports node:tls, which belongs to src/http/server.ts, scripts/bench`,
+      `${offline}: src/ecdsa/x.ts: imports node:tls (scripts/ceremony.ts → scripts/offline/split.ts → src/ecdsa/x.ts)`,
+    ],
+  },
+  {
+    what: 'fetch in what a ceremony runs as a child',
+    ...one(
+      'src/signer/pkcs11/read-key.ts',
+      'export const readKeys = fetch',
+      `${owner}: src/signer/pkcs11/read-key.ts:1: uses fetch, which belongs to src/directory, src/client, scripts/fuzz`,
+      `${offline}: src/signer/pkcs11/read-key.ts:1: uses fetch (src/signer/pkcs11/admin-child.ts → src/signer/pkcs11/read-key.ts)`,
+    ),
   },
   {
     what: "a vendor's module in the service",

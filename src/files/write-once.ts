@@ -4,10 +4,15 @@ import { dirname } from 'node:path'
 
 /**
  * Writes a file whole or not at all, 0600, durable on return, and never over another.
+ * @param mode 0400 for what nobody is to change any more
  * @returns false when the file was there; it is left as it is
  */
-export async function writeOnce(path: string, content: Uint8Array | string): Promise<boolean> {
-  const temporary = await writeTemporary(path, content)
+export async function writeOnce(
+  path: string,
+  content: Uint8Array | string,
+  mode: 0o600 | 0o400 = 0o600,
+): Promise<boolean> {
+  const temporary = await writeTemporary(path, content, mode)
   try {
     await link(temporary, path)
   } catch (error) {
@@ -26,9 +31,13 @@ export async function replaceFile(path: string, content: Uint8Array | string): P
   await syncDirectory(dirname(path))
 }
 
-async function writeTemporary(path: string, content: Uint8Array | string): Promise<string> {
+async function writeTemporary(
+  path: string,
+  content: Uint8Array | string,
+  mode = 0o600,
+): Promise<string> {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.new`
-  const handle = await open(temporary, 'wx', 0o600)
+  const handle = await open(temporary, 'wx', mode)
   try {
     await handle.writeFile(content)
     await handle.sync()
@@ -38,7 +47,7 @@ async function writeTemporary(path: string, content: Uint8Array | string): Promi
   return temporary
 }
 
-async function syncDirectory(path: string): Promise<void> {
+export async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r')
   try {
     await handle.sync()

@@ -29,6 +29,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     @ipld/dag-cbor, zod, node:crypto`),
   'src/audit': ['src/plc', 'type src/policy', '@ipld/dag-cbor', 'node:crypto'],
   'src/words': ['@scure/bip39', 'node:crypto'],
+  'src/ceremony': list(`
+    src/plc, src/policy, src/approval, src/audit, @ipld/dag-cbor, zod, node:crypto`),
+  // Its splitting draws coefficients at random; nothing else here does.
+  'src/ceremony/shares.ts': ['src/ceremony', 'shamir-secret-sharing'],
   'src/custody': list(`
     src/plc, src/policy, src/approval, type src/audit, node:crypto,
     src/signer/signer.ts, src/signer/release.ts, src/directory/directory.ts,
@@ -37,6 +41,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/custody, src/directory/directory.ts, src/plc, type src/policy, node:timers/promises`),
   'src/ecdsa': ['src/plc', 'node:crypto'],
   'src/ecdsa/atproto.ts': ['src/plc', '@atproto/crypto'],
+  'src/ecdsa/private-key.ts': ['src/plc', 'src/ecdsa', '@atproto/crypto', 'node:crypto'],
   'src/ecdsa/native.ts': ['src/plc', 'src/ecdsa', 'node:crypto', 'node:module', 'secp256k1'],
   'src/ed25519': ['node:crypto'],
   'src/directory': ['type src/plc', 'zod'],
@@ -102,6 +107,12 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/signer, src/store, node:fs, node:fs/promises, node:path, node:util`),
   'scripts/online/verify': [...pureFolders, 'src/ecdsa', 'node:fs'],
   'scripts/holdfast.ts': ['scripts/online', 'node:util'],
+  // Air-gapped: what it reaches is bounded further by a rule of its own.
+  'scripts/offline': list(`
+    src/ceremony, src/words, src/plc, src/policy, src/ecdsa, src/files, src/signer/signer.ts,
+    src/signer/pkcs11, node:crypto, node:fs/promises, node:os, node:path, node:util`),
+  'scripts/offline/age.ts': ['age-encryption'],
+  'scripts/ceremony.ts': ['scripts/offline'],
   // It measures the service from outside and the store from inside.
   'scripts/bench': ['src', 'test/support', 'drizzle-orm', 'type pg', 'node:*'],
   'scripts/fuzz': ['src/plc', 'src/client', 'test/support', 'test/e2e/support', 'node:*'],
@@ -122,6 +133,8 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   hono: ['src/http', 'type src/doors.ts'],
   '@hono/node-server': ['src/http/server.ts'],
   '@scure/bip39': ['src/words'],
+  'age-encryption': ['scripts/offline/age.ts'],
+  'shamir-secret-sharing': ['src/ceremony/shares.ts'],
   pino: ['src/logger.ts'],
   'prom-client': ['src/metrics.ts'],
   yaml: ['src/policy/yaml.ts', 'src/development.ts'],
@@ -147,7 +160,7 @@ const globalOwners: Readonly<Record<string, readonly string[]>> = {
   fetch: ['src/directory', 'src/client', 'scripts/fuzz'],
   process: [],
   // Commands and launchers hand the environment on; `config.ts` says what may stand in it.
-  'process.env': ['scripts/online', launchers],
+  'process.env': ['scripts/online', 'scripts/ceremony.ts', launchers],
   eval: [],
   Function: [],
   globalThis: [],
@@ -238,6 +251,24 @@ export const architectureRules: Readonly<Record<string, ArchitectureRule>> = {
       }),
       ...source.globals
         .filter(({ name }) => networkGlobals.includes(name) || name === 'process.env')
+        .map(({ name, line }) => `${source.file}:${line}: uses ${name} (${path})`),
+    ])
+  },
+
+  'scripts/offline reaches no network and no database': (files) => {
+    const may = list(`
+    node:fs, node:fs/promises, node:crypto, node:module, node:path, node:os, node:util,
+    node:buffer, node:timers/promises, node:child_process, secp256k1, pkcs11js, @atproto/crypto,
+    @ipld/dag-cbor, multiformats, zod, yaml, @scure/bip39, age-encryption, shamir-secret-sharing`)
+    // The children that hold a token's module are named by their file, not imported.
+    const children = ['src/signer/pkcs11/admin-child.ts', 'src/signer/pkcs11/child.ts']
+    return reachedFrom(files, 'scripts/ceremony.ts', ...children).flatMap(({ source, path }) => [
+      ...eachImport([source], (_source, { target }) => {
+        const outside = packageOf(target) ?? (target.startsWith('node:') ? target : null)
+        return outside === null || may.includes(outside) ? null : `imports ${target} (${path})`
+      }),
+      ...source.globals
+        .filter(({ name }) => networkGlobals.includes(name))
         .map(({ name, line }) => `${source.file}:${line}: uses ${name} (${path})`),
     ])
   },
@@ -360,7 +391,7 @@ function castsTo(files: readonly SourceFile[], place: string, name: string): boo
   return source?.casts.some((cast) => cast.name === name) ?? false
 }
 
-function reachedFrom(files: readonly SourceFile[], place: string) {
+function reachedFrom(files: readonly SourceFile[], ...places: readonly string[]) {
   const reached = new Map<string, { source: SourceFile; path: string }>()
   const visit = (source: SourceFile, path: string) => {
     if (reached.has(source.file)) return
@@ -370,7 +401,9 @@ function reachedFrom(files: readonly SourceFile[], place: string) {
       if (next !== undefined) visit(next, `${path} → ${target}`)
     }
   }
-  for (const source of files.filter(({ file }) => within(place, file))) visit(source, source.file)
+  for (const place of places) {
+    for (const source of files.filter(({ file }) => within(place, file))) visit(source, source.file)
+  }
   return [...reached.values()]
 }
 

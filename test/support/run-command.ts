@@ -1,17 +1,40 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const holdfast = fileURLToPath(new URL('../../scripts/holdfast.ts', import.meta.url))
+const programOf = (name: string) =>
+  fileURLToPath(new URL(`../../scripts/${name}.ts`, import.meta.url))
+const holdfast = programOf('holdfast')
+const ceremony = programOf('ceremony')
 
 export type Ran = { readonly code: number | null; readonly out: string; readonly err: string }
 
+type Options = {
+  readonly env?: Record<string, string>
+  readonly cwd?: string
+  readonly input?: string
+  /** For Node, before the program. */
+  readonly flags?: readonly string[]
+}
+
 /** `scripts/holdfast ARGS…` as a process of its own, with this environment and no other. */
-export async function runCommand(
+export async function runCommand(args: readonly string[], options: Options = {}): Promise<Ran> {
+  return await runProgram(holdfast, args, options)
+}
+
+/** `scripts/ceremony ARGS…` in the same way; or the one file that is built of it. */
+export async function runCeremony(
   args: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string; input?: string } = {},
+  options: Options & { program?: string } = {},
 ): Promise<Ran> {
-  const { env = {}, cwd, input = '' } = options
-  const child = spawn(process.execPath, [holdfast, ...args], {
+  return await runProgram(options.program ?? ceremony, args, options)
+}
+
+async function runProgram(
+  program: string,
+  args: readonly string[],
+  { env = {}, cwd, input = '', flags = [] }: Options,
+): Promise<Ran> {
+  const child = spawn(process.execPath, [...flags, program, ...args], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     ...(cwd === undefined ? {} : { cwd }),
   })

@@ -1,0 +1,38 @@
+import { possessionChallenge } from '../../../src/ceremony/document.ts'
+import type { SignedDocument } from '../../../src/ceremony/document.ts'
+import { verifyWithAtproto } from '../../../src/ecdsa/atproto.ts'
+import { opensslVerifier } from '../../../src/ecdsa/native.ts'
+import { normaliseS } from '../../../src/ecdsa/release.ts'
+import { parseSignature } from '../../../src/plc/compact.ts'
+import { curveOf } from '../../../src/plc/did-key.ts'
+import { probeMessage } from '../../../src/signer/pkcs11/probe.ts'
+import { Refusal } from '../command.ts'
+
+/** Signs the probe of a challenge and nothing else: a key in memory, or one on a token. */
+export type Prove = (challenge: Uint8Array) => Promise<Uint8Array>
+
+/**
+ * The document with the proof that the key it names signed just this.
+ * @throws Refusal when what came back is no such proof
+ */
+export async function signDocument<T extends SignedDocument>(
+  document: T,
+  prove: Prove,
+): Promise<T> {
+  const raw = await prove(possessionChallenge(document))
+  const proof = Buffer.from(normaliseS(curveOf(document.did), raw)).toString('base64url')
+  const signed = { ...document, proof }
+  await verifyDocument(signed, 'the new document')
+  return signed
+}
+
+/** Two implementations must agree. @throws Refusal naming the file */
+export async function verifyDocument(document: SignedDocument, file: string): Promise<void> {
+  const { did, proof } = document
+  const message = probeMessage(possessionChallenge(document))
+  const signature = parseSignature(proof)
+  for (const verify of [opensslVerifier(), verifyWithAtproto]) {
+    if (await verify(did, message, signature)) continue
+    throw new Refusal(`${file}: was not signed by ${did}, or was changed since`)
+  }
+}
