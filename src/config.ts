@@ -12,6 +12,8 @@ export type Config = {
   /** null: `secret` in the data directory, made on first start. */
   readonly secretFile: string | null
   readonly publicUrl: string | null
+  /** Holds the PIN of tokens whose URI names no file of its own. */
+  readonly pkcs11PinFile: string | null
   readonly tls: { readonly certFile: string; readonly keyFile: string } | null
 }
 
@@ -36,6 +38,7 @@ const names = [
   'HOLDFAST_TLS_CERT_FILE',
   'HOLDFAST_TLS_KEY_FILE',
   'HOLDFAST_SECRET_FILE',
+  'HOLDFAST_PKCS11_PIN_FILE',
   'DATABASE_URL',
   'DATABASE_URL_FILE',
   'DATABASE_OWNER_URL',
@@ -82,6 +85,7 @@ export function toConfig(env: Env, workDir: string): Config {
     ),
     policiesDir: optionalPath(env.HOLDFAST_POLICIES_DIR),
     secretFile: optionalPath(env.HOLDFAST_SECRET_FILE),
+    pkcs11PinFile: optionalPath(env.HOLDFAST_PKCS11_PIN_FILE),
     publicUrl: env.HOLDFAST_PUBLIC_URL === undefined ? null : toPublicUrl(env.HOLDFAST_PUBLIC_URL),
     tls,
   })

@@ -1,13 +1,17 @@
 import type pg from 'pg'
 import { ConfigError, isInDataDir, secretPath } from './config.ts'
 import type { Config, Secrets } from './config.ts'
-import { keysDir, openSealer, prepareDataDir } from './data-dir.ts'
+import { openSealer, prepareDataDir } from './data-dir.ts'
 import { openPolicies } from './development.ts'
 import type { PlcDirectory } from './directory/directory.ts'
 import { createPlcDirectory } from './directory/plc-http.ts'
 import { createPlcSubmit } from './directory/plc-submit.ts'
 import type { SubmitOperation } from './directory/submit.ts'
 import { openVerifier } from './ecdsa/native.ts'
+import { createKeyEvents } from './key-events.ts'
+import type { KeyEvents } from './key-events.ts'
+import { keysPart, openKeys } from './keys.ts'
+import type { OpenKeys } from './keys.ts'
 import type { Logger } from './logger.ts'
 import { measuredDirectory } from './measured.ts'
 import { createMetrics } from './metrics.ts'
@@ -17,10 +21,11 @@ import { pinnedKeys } from './policy/policy-set.ts'
 import { checkReadiness } from './readiness.ts'
 import type { Readiness } from './readiness.ts'
 import type { Sealer } from './sealing/sealer.ts'
-import { openSigner } from './signer/open.ts'
 import type { Signer } from './signer/signer.ts'
 import { openDatabase } from './store/connect.ts'
+import type { OpenDatabase } from './store/connect.ts'
 import type { Database } from './store/database.ts'
+import { recordKey, recordRetired } from './store/key-record.ts'
 import { createUseCases } from './use-cases.ts'
 import type { UseCases } from './use-cases.ts'
 
@@ -50,6 +55,8 @@ export type ContextOptions = {
   readonly config: Config
   readonly secrets: Secrets
   readonly log: Logger
+  /** What vendors' modules may see of it; our own settings are in `config` and `secrets`. */
+  readonly environment?: NodeJS.ProcessEnv
   /** Commands that only write rows open no key. */
   readonly withSigners: boolean
   readonly overrides?: Overrides
@@ -62,12 +69,13 @@ export async function createContext(options: ContextOptions): Promise<Context> {
   const sealer = await openSealer(config)
   const { dir: policiesDir, policies } = await openPolicies(config, sealer)
   if (policies.env === 'prod') checkProduction(config, secrets, policies)
-  const signers: ReadonlyMap<string, Signer> = options.withSigners
-    ? await openSigners({ config, sealer, policies, overrides })
-    : new Map()
   const { verify, engine } = openVerifier()
-  const database = await openDatabase({ ...secrets, ...overrides, dataDir: config.dataDir, log })
   const metrics = createMetrics({ processMetrics: options.withSigners })
+  const events = createKeyEvents({ log, metrics })
+  const { environment = {} } = options
+  const keyParts = { config, sealer, policies, environment, metrics, events, verify }
+  const keys = options.withSigners ? await openKeys(keyParts, overrides.wrapSigner) : noKeys
+  const database = await openRecord(options, { ...keys, policies }, events)
   const plc = overrides.directory ?? createPlcDirectory(config.plcUrl)
   const directory = measuredDirectory(metrics, plc)
   log.info(
@@ -94,7 +102,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     ...createUseCases({
       db: database.db,
       policies,
-      signers,
+      signers: keys.signers,
       directory,
       submitOperation: overrides.submitOperation ?? createPlcSubmit(config.plcUrl),
       verify,
@@ -105,23 +113,54 @@ export async function createContext(options: ContextOptions): Promise<Context> {
       await checkReadiness(
         [
           { name: 'database', check: async () => await database.ping() },
-          {
-            name: 'keys',
-            check: async (signal) => {
-              await Promise.all(
-                [...signers.values()].map(async (signer: Signer) => await signer.check(signal)),
-              )
-            },
-          },
+          keysPart(keys),
           { name: 'directory', check: async (signal) => await directory.ping(signal) },
         ],
-        warnings,
+        () => [...warnings, ...keys.backends.warnings()],
       ),
     close: async () => {
-      await Promise.all([...signers.values()].map(async (signer: Signer) => await signer.close()))
+      await Promise.all([...keys.signers.values()].map(async (signer) => await signer.close()))
+      await keys.backends.close()
+      await events.close()
       await database.close()
     },
   }
+}
+
+/** The database, and on record there what was to be said of keys by now. */
+async function openRecord(
+  { config, secrets, log, withSigners, overrides = {} }: ContextOptions,
+  { policies, backends }: OpenKeys & { policies: PolicySet },
+  events: KeyEvents,
+): Promise<OpenDatabase> {
+  const closing = [async () => await backends.close()]
+  try {
+    const database = await openDatabase({ ...secrets, ...overrides, dataDir: config.dataDir, log })
+    closing.push(async () => await database.close())
+    if (!withSigners) return database
+    const retired = policies.keys.filter((key) => key.retired === true)
+    for (const id of await recordRetired(database.db, retired)) {
+      log.info({ event: 'key-retired', key: id }, `key ${id} is retired and signs nothing any more`)
+    }
+    events.recordTo(async (entry) => await recordKey(database.db, entry))
+    return database
+  } catch (error) {
+    for (const close of closing.toReversed()) await close()
+    throw error
+  }
+}
+
+/** For commands that open none. */
+const noKeys: OpenKeys = {
+  signers: new Map(),
+  backends: {
+    open: async () => {
+      throw new TypeError('this command opens no key')
+    },
+    health: () => [],
+    warnings: () => [],
+    close: async () => {},
+  },
 }
 
 /** What a development start makes for itself has no place where accounts are real. */
@@ -147,22 +186,6 @@ function checkProduction(config: Config, secrets: Secrets, policies: PolicySet):
       `keys.yaml: key ${development.id} is a development key; env: prod refuses it`,
     )
   }
-}
-
-async function openSigners(input: {
-  config: Config
-  sealer: Sealer
-  policies: PolicySet
-  overrides: Overrides
-}): Promise<Map<string, Signer>> {
-  const files = { dir: keysDir(input.config), sealer: input.sealer }
-  const signers = new Map<string, Signer>()
-  for (const key of input.policies.keys) {
-    if (key.class !== 'online') continue
-    const signer = await openSigner(key, files)
-    signers.set(key.id, input.overrides.wrapSigner?.(signer) ?? signer)
-  }
-  return signers
 }
 
 function warningsOf(policies: PolicySet): string[] {

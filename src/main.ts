@@ -14,7 +14,13 @@ export async function serve(environment: NodeJS.ProcessEnv, workDir: string): Pr
   const env = readEnv(environment)
   const config = toConfig(env, workDir)
   const stopped = stopSignal()
-  const context = await createContext({ config, secrets: toSecrets(env), log, withSigners: true })
+  const context = await createContext({
+    config,
+    secrets: toSecrets(env),
+    log,
+    environment,
+    withSigners: true,
+  })
   try {
     const { host, port } = config
     const server = await listen(await doorsOf(context, log), {

@@ -7,7 +7,6 @@ import type { PlcDirectory } from './directory/directory.ts'
 import type { Metrics } from './metrics.ts'
 import { PlcError } from './plc/error.ts'
 import type { EcdsaVerify } from './plc/signature.ts'
-import type { KeyConfig } from './policy/policy-set.ts'
 import { SignerError } from './signer/signer.ts'
 import type { Signer } from './signer/signer.ts'
 
@@ -112,9 +111,8 @@ export function measuredSubmit(metrics: Metrics, submit: SubmitOperation): Submi
   }
 }
 
-/** By backend, which is the scheme of the key's URI. */
-export function measuredSigner(metrics: Metrics, key: KeyConfig, signer: Signer): Signer {
-  const backend = /^[a-z0-9]+(?=:)/.exec(key.uri ?? '')?.[0] ?? 'none'
+/** One home of a key. @param backend the scheme of its URI */
+export function measuredSigner(metrics: Metrics, backend: string, signer: Signer): Signer {
   return {
     check: async (signal) => await signer.check(signal),
     close: async () => await signer.close(),

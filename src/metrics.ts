@@ -61,6 +61,10 @@ export function createMetrics(options: { readonly processMetrics: boolean }) {
     unknown: counter('unknown_total', 'No definite answer: of a key, or to a submission', ['of']),
     busy: counter('busy_total', 'Callers that were told to ask again', ['action']),
     events: counter('events_total', 'What operators are told as it happens', ['event']),
+    places: gauge('key_places', 'Tokens and other places of keys, by how they are', [
+      'backend',
+      'state',
+    ]),
     directorySuccess: gauge(
       'directory_last_success_timestamp_seconds',
       'When the PLC directory last gave a usable answer',

@@ -12,7 +12,7 @@ const CHECK_DEADLINE_MS = 3_000
 /** Asks every part at once, each with a deadline: one that hangs is one that is not ready. */
 export async function checkReadiness(
   parts: readonly Part[],
-  warnings: readonly string[],
+  warnings: () => readonly string[],
 ): Promise<Readiness> {
   const answers = await Promise.all(
     parts.map(async (part) => [part.name, await ask(part)] as const),
@@ -20,7 +20,8 @@ export async function checkReadiness(
   return {
     ready: answers.every(([, answer]) => answer.ok),
     parts: Object.fromEntries(answers),
-    warnings,
+    // After the checks, which find some of them.
+    warnings: warnings(),
   }
 }
 

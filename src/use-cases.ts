@@ -18,13 +18,7 @@ import { listAccountsOverHttp } from './directory/pds-http.ts'
 import type { SubmitOperation } from './directory/submit.ts'
 import { reportTo } from './events.ts'
 import type { Logger } from './logger.ts'
-import {
-  measuredAction,
-  measuredDecode,
-  measuredParts,
-  measuredSigner,
-  measuredSubmit,
-} from './measured.ts'
+import { measuredAction, measuredDecode, measuredParts, measuredSubmit } from './measured.ts'
 import type { Metrics } from './metrics.ts'
 import { decodeUnsignedOperation } from './plc/encode.ts'
 import type { EcdsaVerify } from './plc/signature.ts'
@@ -73,7 +67,7 @@ export function createUseCases(parts: UseCaseParts): UseCases {
   const search = createAccountSearch(db)
   const custody: CustodyDeps = {
     ...reading,
-    signers: measuredSigners(parts),
+    signers: parts.signers,
     decode: measuredDecode(metrics, decodeUnsignedOperation),
     findIdentity: createFindIdentity({ ...reading, search, listAccounts: listAccountsOverHttp }),
   }
@@ -94,12 +88,4 @@ export function createUseCases(parts: UseCaseParts): UseCases {
     reconcile: async (signal) => await reconcile(submission, signal),
     enroll: async (did, caller) => await enroll(did, caller, custody),
   }
-}
-
-function measuredSigners({ policies, signers, metrics }: UseCaseParts): Map<string, Signer> {
-  const measured = policies.keys.flatMap((key) => {
-    const signer = signers.get(key.id)
-    return signer === undefined ? [] : [[key.id, measuredSigner(metrics, key, signer)] as const]
-  })
-  return new Map(measured)
 }

@@ -120,8 +120,8 @@ const bad: readonly Bad[] = [
     what: 'custody that imports an adapter of a port',
     ...one(
       'src/custody/x.ts',
-      "import { openSigner } from '../signer/open.ts'\nopenSigner()",
-      `${list}: src/custody/x.ts: src/custody may not import src/signer/open.ts`,
+      "import { createBackends } from '../signer/backends.ts'\ncreateBackends()",
+      `${list}: src/custody/x.ts: src/custody may not import src/signer/backends.ts`,
     ),
   },
   {

@@ -21,6 +21,7 @@ const defaults: Config = {
   policiesDir: null,
   secretFile: null,
   publicUrl: null,
+  pkcs11PinFile: null,
   tls: null,
 }
 

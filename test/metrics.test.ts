@@ -8,9 +8,9 @@ import { measuredAction, measuredDecode, measuredSigner, measuredSubmit } from '
 import { createMetrics, createRender } from '../src/metrics.ts'
 import type { Backlog, Metrics } from '../src/metrics.ts'
 import { decodeUnsignedOperation } from '../src/plc/encode.ts'
+import { schemeOf } from '../src/signer/backends.ts'
 import { SignerError } from '../src/signer/signer.ts'
 import type { Signer } from '../src/signer/signer.ts'
-import { onlineKey } from './http/door-deps.ts'
 import { genesisOf, renamed } from './support/operations.ts'
 import { startService } from './support/service.ts'
 import type { Service } from './support/service.ts'
@@ -182,8 +182,8 @@ describe('a key', () => {
     check: async () => {},
     close: async () => {},
   })
-  const use = async (metrics: Metrics, uri: string | null, sign: Signer['sign']) => {
-    const signer = measuredSigner(metrics, { ...onlineKey, uri }, signerThat(sign))
+  const use = async (metrics: Metrics, uri: string, sign: Signer['sign']) => {
+    const signer = measuredSigner(metrics, schemeOf(uri), signerThat(sign))
     await signer.sign({} as never, AbortSignal.timeout(1_000)).catch(() => undefined)
   }
 
@@ -197,13 +197,13 @@ describe('a key', () => {
     await use(metrics, 'pkcs11:token=t;object=o', async () => {
       throw new SignerError('timeout', 'no answer')
     })
-    await use(metrics, null, async () => {
+    await use(metrics, 'file:pds', async () => {
       throw new TypeError('broken')
     })
     const series = await shown(metrics)
     expect(series.get('holdfast_key_seconds_count{backend="awskms",outcome="ok"}')).toBe(1)
     expect(series.get('holdfast_key_seconds_count{backend="pkcs11",outcome="timeout"}')).toBe(1)
-    expect(series.get('holdfast_key_seconds_count{backend="none",outcome="failed"}')).toBe(1)
+    expect(series.get('holdfast_key_seconds_count{backend="file",outcome="failed"}')).toBe(1)
     expect(series.get('holdfast_unknown_total{of="key"}')).toBe(1)
   })
 })

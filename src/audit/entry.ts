@@ -8,6 +8,9 @@ export const MAX_ENTRY_BYTES = 60_000
 
 type RequestId = { readonly request: string }
 
+/** A key by its id in `keys.yaml`, or the one under which it was made, and its `did:key`. */
+type KeyName = { readonly key: string; readonly keyDid: string }
+
 /** What was sent to the directory, or seen in its log. */
 type Submitted = RequestId & { readonly did: string; readonly cid: string }
 
@@ -93,11 +96,27 @@ export type AuditEntry =
       readonly accessKeyId: string
       readonly serial: number
     }
+  /** Made where it lives, or brought there from outside: then somebody else may have a copy. */
+  | ({ readonly kind: 'key.created'; readonly home: string } & KeyName)
+  | ({ readonly kind: 'key.imported'; readonly home: string } & KeyName)
+  /** A key signed a message of its own kind for `keys check`, to show that it is there. */
+  | ({ readonly kind: 'key.checked'; readonly home: string; readonly holds: boolean } & KeyName)
+  | ({ readonly kind: 'key.retired' } & KeyName)
+  /** From now on another home of the key signs; back again when `to` is the preferred one. */
+  | ({
+      readonly kind: 'key.taken-over'
+      readonly from: string
+      readonly to: string
+      readonly reason: string
+    } & KeyName)
+  /** No login to this token until a person has looked, and a person who has. */
+  | { readonly kind: 'key.latched'; readonly serial: string; readonly reason: string }
+  | { readonly kind: 'key.unlatched'; readonly serial: string; readonly reason: string }
 
 /** An entry as it goes into the outbox: hashed and stored once, never built again from columns. */
 export type EncodedEntry = {
   readonly kind: AuditEntry['kind']
-  /** What the entry is about, for look-ups only: a request, a DID or an access key id. */
+  /** What the entry is about, for look-ups only: a request, a DID, an access key id or a token's serial. */
   readonly subject: string
   readonly body: Uint8Array
 }
@@ -132,5 +151,14 @@ function subjectOf(entry: AuditEntry): string {
     case 'caller.added':
     case 'caller.revoked':
       return entry.accessKeyId
+    case 'key.created':
+    case 'key.imported':
+    case 'key.checked':
+    case 'key.retired':
+    case 'key.taken-over':
+      return entry.keyDid
+    case 'key.latched':
+    case 'key.unlatched':
+      return entry.serial
   }
 }

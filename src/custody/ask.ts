@@ -53,6 +53,8 @@ export type Busy = {
   readonly kind: 'busy'
   readonly requestId: string | null
   readonly message: string
+  /** It is the key that cannot serve this now, and not that another call is at work on it. */
+  readonly ofKey?: true
 }
 
 /** What became of a question, as far as it goes without a key. */

@@ -43,8 +43,8 @@ type Claimed = Answer & { kind: 'claimed' }
 async function useKey(deps: CustodyDeps, { intent, question }: Claimed): Promise<SignNowResult> {
   const { requestId } = intent.authorized
   const signature = await signAndVerify(deps, intent)
-  if (signature === 'unknown') return busy(requestId, 'the key did not answer in time')
-  if (signature === 'not-now') return busy(requestId, 'the key cannot be used now; ask again')
+  if (signature === 'unknown') return keyBusy(requestId, 'the key did not answer in time')
+  if (signature === 'not-now') return keyBusy(requestId, 'the key cannot be used now; ask again')
   const operation = attachSignature(question.subject.operation, signature.compact)
   const did = question.subject.previous?.did ?? didOfGenesis(operation)
   const recorded = await deps.store.record(signature, { did, operation })
@@ -79,11 +79,20 @@ async function signAndVerify(
   }
 }
 
-/** A backend that does not listen to its signal must not hold the caller for ever. */
+const keyBusy = (requestId: string, message: string): Busy => ({
+  ...busy(requestId, message),
+  ofKey: true,
+})
+
+/** A backend that listens to its signal says what it knows: that it did not use the key, for one. */
+const LAST_WORD_MS = 250
+
+/** A backend that does not listen must not hold the caller for ever. */
 function expiry(deadline: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
     const expire = () => reject(new SignerError('timeout', 'the key did not answer in time'))
-    deadline.addEventListener('abort', expire, { once: true })
+    const abort = () => setTimeout(expire, LAST_WORD_MS).unref()
+    deadline.addEventListener('abort', abort, { once: true })
   })
 }
 

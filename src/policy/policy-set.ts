@@ -14,10 +14,19 @@ export type KeyConfig = {
   readonly did: string
   /** Where the private half lives (`file:NAME`); null for a recovery key. */
   readonly uri: string | null
+  /** All the places that hold it, the preferred one first (`uri` again); absent for a key with one. */
+  readonly homes?: readonly string[]
   /** Made by the first `npm start`; refused in `env: prod`. */
   readonly development: boolean
   /** Its private half has been outside of custody: every start says so until it is replaced. */
   readonly exposed?: true
+  /** Signs nothing any more; still known as ours where an identity lists it. */
+  readonly retired?: true
+}
+
+/** Where a key's private half lives, the preferred place first. */
+export function homesOf({ uri, homes }: KeyConfig): readonly string[] {
+  return homes ?? (uri === null ? [] : [uri])
 }
 
 /** A program that may ask for signatures. */

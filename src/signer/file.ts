@@ -6,6 +6,7 @@ import { writeOnce } from '../files/write-once.ts'
 import type { Curve } from '../plc/did-key.ts'
 import { SealError } from '../sealing/sealer.ts'
 import type { Sealer } from '../sealing/sealer.ts'
+import type { Backend } from './backend.ts'
 import { SignerError } from './signer.ts'
 import type { Signer } from './signer.ts'
 
@@ -88,6 +89,23 @@ async function writeKeyFile(
     sealed: Buffer.from(sealed).toString('base64'),
   } satisfies z.infer<typeof keyFile>
   return await writeOnce(pathOf(files, name), `${JSON.stringify(content)}\n`)
+}
+
+/** Keys in sealed files. Once open they are in this process's memory, and always well. */
+export function createFileBackend(files: KeyFiles): Backend {
+  return {
+    openSigner: async ({ id, curve, did }, uri) => {
+      const name = /^file:([a-z0-9-]+)$/.exec(uri)?.[1]
+      if (name !== undefined) return await openFileSigner(files, { name, curve, did })
+      const written = JSON.stringify(uri)
+      throw new SignerError(
+        'key-unusable',
+        `keys.yaml: key ${id}: uri ${written} is none of a key file; write file:NAME`,
+      )
+    },
+    health: () => [],
+    close: async () => {},
+  }
 }
 
 /**

@@ -29,8 +29,9 @@ export type KeyUse = {
 }
 
 /**
- * A key backend. Uses the key at most once per call and never outside a committed intent. After an
- * abort the key may have been used; no signature was released.
+ * A key backend. Uses the key at most once per call (in each of its homes, where there are several),
+ * and never outside a committed intent. After an abort the key may have been used; no signature was
+ * released.
  */
 export type Signer = {
   sign(intent: CommittedIntent, signal: AbortSignal): Promise<KeyUse>

@@ -41,6 +41,8 @@ function judgedOf(given: EvaluateInput): JudgedRequest {
 const judged = judgedOf(inputOf({ subject: update(elsewhere) }))
 const serial = { caller: 'pds', accessKeyId: 'HFAKAAAA', serial: 1 }
 
+const keyName = { key: 'pds', keyDid: dids.online }
+
 const submitted = { request: REQUEST, did: DID, cid: OTHER_CID }
 
 /** One of each kind, and what it is about. */
@@ -91,6 +93,16 @@ const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind }, str
   'did.enrolled': [{ kind: 'did.enrolled', did: DID, caller: 'pds', head: OTHER_CID }, DID],
   'caller.added': [{ kind: 'caller.added', ...serial }, 'HFAKAAAA'],
   'caller.revoked': [{ kind: 'caller.revoked', ...serial }, 'HFAKAAAA'],
+  'key.created': [{ kind: 'key.created', ...keyName, home: 'file:pds' }, dids.online],
+  'key.imported': [{ kind: 'key.imported', ...keyName, home: 'file:pds' }, dids.online],
+  'key.checked': [{ kind: 'key.checked', ...keyName, home: 'file:pds', holds: true }, dids.online],
+  'key.retired': [{ kind: 'key.retired', ...keyName }, dids.online],
+  'key.taken-over': [
+    { kind: 'key.taken-over', ...keyName, from: 'pkcs11:token=a', to: 'file:b', reason: 'away' },
+    dids.online,
+  ],
+  'key.latched': [{ kind: 'key.latched', serial: '4711', reason: 'refused' }, '4711'],
+  'key.unlatched': [{ kind: 'key.unlatched', serial: '4711', reason: 'refused' }, '4711'],
 }
 
 describe.each(Object.entries(entries))('%s', (kind, [entry, subject]) => {

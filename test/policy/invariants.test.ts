@@ -107,6 +107,11 @@ const rules: readonly { rule: string; good: Case; bad: Case }[] = [
     bad: { subject: nothing.subject, circumstances: { observedHead: OTHER_CID } },
   },
   {
+    rule: 'POLICY-KEY-IN-FORCE',
+    good: nothing,
+    bad: { subject: { ...nothing.subject, key: keyConfig({ retired: true }) } },
+  },
+  {
     rule: 'PLC-KEY-LISTED',
     good: nothing,
     bad: { subject: { ...nothing.subject, key: keyConfig({ id: 'pds2', did: online2 }) } },
@@ -188,6 +193,30 @@ describe('what all of them share', () => {
         expect(finding.message).toMatch(/^[ -~]+$/)
       }
     }
+  })
+})
+
+describe('a second key of its own', () => {
+  const second = keyConfig({ id: 'pds2', did: online2 })
+  const callers = { callers: [{ name: 'alpha', keys: ['pds', 'pds2'] }] }
+  const both = { rotationKeys: [recovery, online, online2] }
+
+  test.each([
+    ['a genesis that lists it', genesis(both), 'allow ALLOW-ALL'],
+    ['a genesis that does not', genesis(), 'deny PLC-KEY-LISTED'],
+    ['an update of an identity that lists it', update({}, both), 'allow ALLOW-ALL'],
+    ['an update that would add it', update(both), 'deny PLC-KEY-LISTED'],
+  ])('%s', (_what, subject, verdict) => {
+    expect(verdictOn({ subject: { ...subject, key: second }, policies: callers })).toBe(verdict)
+  })
+
+  test('is enough to keep, unless it is retired', () => {
+    const subject = update({ rotationKeys: [recovery, online2] })
+    const retired = keys.map((key) =>
+      key.id === 'pds2' ? { ...key, retired: true as const } : key,
+    )
+    expect(verdictOn({ subject })).toBe('allow ALLOW-ALL')
+    expect(verdictOn({ subject, policies: { keys: retired } })).toBe('deny PLC-ROTATION-KEEP-OURS')
   })
 })
 

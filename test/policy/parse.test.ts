@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { PolicyError } from '../../src/policy/error.ts'
 import { parsePolicySet } from '../../src/policy/parse.ts'
 import type { PolicyFiles } from '../../src/policy/parse.ts'
+import { homesOf } from '../../src/policy/policy-set.ts'
 import { dids } from './cases.ts'
 
 const keys = `
@@ -127,6 +128,15 @@ test('a whole set', () => {
   })
 })
 
+test('a key with two homes, and a retired one', () => {
+  const text = keys.replace('uri: file:pds', 'homes: [file:a, file:b]\n    retired: true')
+  const [key, recovery] = parsePolicySet({ ...files, keys: text }).keys
+  expect(key).toMatchObject({ uri: 'file:a', homes: ['file:a', 'file:b'], retired: true })
+  expect(homesOf(key!)).toEqual(['file:a', 'file:b'])
+  expect(homesOf(recovery!)).toEqual([])
+  expect(homesOf(parsePolicySet(files).keys[0]!)).toEqual(['file:pds'])
+})
+
 test('nothing of a set can be changed once it is parsed', () => {
   const set = parsePolicySet(files)
   const parts = [set, set.keys, set.keys[0], set.callers[0]!.keys, set.rules[0]!.match, set.denies]
@@ -174,6 +184,36 @@ const refused: readonly { what: string; edit: Edit; says: string }[] = [
     says: 'key pds: did is not',
   },
   { what: 'online without uri', edit: ['keys', 'uri: file:pds', ''], says: 'needs a uri' },
+  ...(['retired', 'exposed'] as const).map((mark) => ({
+    what: `a recovery key that is ${mark}`,
+    edit: ['keys', 'id: recovery', `id: recovery\n    ${mark}: true`] satisfies Edit,
+    says: `key recovery: ${mark} is for online keys`,
+  })),
+  {
+    what: 'a uri and homes',
+    edit: ['keys', 'id: pds', 'id: pds\n    homes: [file:a, file:b]'],
+    says: 'key pds: has a uri and homes',
+  },
+  {
+    what: 'one home',
+    edit: ['keys', 'uri: file:pds', 'homes: [file:a]'],
+    says: 'list.0.homes: name two places or more',
+  },
+  {
+    what: 'five homes',
+    edit: ['keys', 'uri: file:pds', 'homes: [file:a, file:b, file:c, file:d, file:e]'],
+    says: 'list.0.homes',
+  },
+  {
+    what: 'the same home twice',
+    edit: ['keys', 'uri: file:pds', 'homes: [file:a, file:a]'],
+    says: 'home of key pds file:a is there twice',
+  },
+  {
+    what: 'recovery with homes',
+    edit: ['keys', 'id: recovery', 'id: recovery\n    homes: [file:a, file:b]'],
+    says: 'stays offline',
+  },
   {
     what: 'recovery with uri',
     edit: ['keys', 'id: recovery', 'id: recovery\n    uri: file:r'],
@@ -196,11 +236,6 @@ const refused: readonly { what: string; edit: Edit; says: string }[] = [
     says: `did ${dids.online} is there twice`,
   },
   { what: 'no list', edit: ['keys', 'list:', 'lists:'], says: 'keys.yaml: ' },
-  {
-    what: 'a recovery key that was seen',
-    edit: ['keys', 'id: recovery', 'id: recovery\n    exposed: true'],
-    says: 'key recovery: exposed is for online keys',
-  },
   {
     what: 'exposed as text',
     edit: ['keys', 'id: pds', 'id: pds\n    exposed: "yes"'],

@@ -7,8 +7,12 @@ import { verifyWithAtproto } from '../../src/ecdsa/atproto.ts'
 import { signingBytes } from '../../src/plc/encode.ts'
 import type { KeyConfig } from '../../src/policy/policy-set.ts'
 import { createSealer } from '../../src/sealing/sealer.ts'
-import { createFileKey, openFileSigner, readFileKeyDid } from '../../src/signer/file.ts'
-import { openSigner } from '../../src/signer/open.ts'
+import {
+  createFileBackend,
+  createFileKey,
+  openFileSigner,
+  readFileKeyDid,
+} from '../../src/signer/file.ts'
 import { verifyForRelease } from '../../src/signer/release.ts'
 import type { CommittedIntent } from '../../src/signer/signer.ts'
 import { genesisOf } from '../support/operations.ts'
@@ -63,7 +67,7 @@ describe.each(['K-256', 'P-256'] as const)('a %s key', (curve) => {
       uri: `file:${id}`,
       development: false,
     }
-    const signer = await openSigner(key, { dir, sealer })
+    const signer = await createFileBackend({ dir, sealer }).openSigner(key, key.uri ?? '')
     const intent = intentFor(key)
     const use = await signer.sign(intent, AbortSignal.timeout(1_000))
     const { compact } = await verifyForRelease(intent, use, verifyWithAtproto)
@@ -186,7 +190,9 @@ test.each(['', 'pds', 'FILE:pds', 'file:', 'file:../pds', 'awskms-typo:x', 'file
       development: true,
     }
 
-    await expect(openSigner(key, { dir, sealer })).rejects.toMatchObject({
+    await expect(
+      createFileBackend({ dir, sealer }).openSigner(key, uri ?? ''),
+    ).rejects.toMatchObject({
       ...unusable,
       message: expect.stringContaining('pds'),
     })

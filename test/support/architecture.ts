@@ -48,14 +48,14 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/sealing': ['node:crypto'],
   'src/files': ['node:crypto', 'node:fs/promises', 'node:path'],
   'src/signer': list(`
-    src/plc, type src/policy, type src/approval, src/ecdsa, src/files, src/sealing,
-    @atproto/crypto, zod, node:fs/promises, node:path`),
+    src/plc, type src/policy, src/policy/policy-set.ts, type src/approval, src/ecdsa, src/files,
+    src/sealing, @atproto/crypto, zod, node:fs/promises, node:path`),
   'src/signer/pkcs11': list(`
     src/plc, type src/policy, src/signer/signer.ts, src/files, zod, node:crypto,
-    node:fs/promises, node:path, node:timers/promises, node:buffer`),
+    node:fs/promises, node:path, node:timers/promises, node:buffer, type src/signer/backend.ts`),
   'src/signer/awskms': list(`
-    src/plc, type src/policy, src/signer/signer.ts, src/signer/release.ts, src/ecdsa,
-    @aws-sdk/client-kms, node:crypto, node:timers/promises`),
+    src/plc, type src/policy, type src/signer/backend.ts, src/signer/signer.ts,
+    src/signer/release.ts, src/ecdsa, @aws-sdk/client-kms, node:crypto, node:timers/promises`),
   'src/signer/pkcs11/module.ts': ['src/signer/pkcs11', 'pkcs11js', 'node:module'],
   'src/signer/pkcs11/child-link.ts': ['src/signer/pkcs11', 'node:child_process'],
   'src/store': list(`
@@ -88,8 +88,16 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/use-cases.ts': list(`
     src/custody, src/directory, src/events.ts, type src/logger.ts, src/measured.ts,
     type src/metrics.ts, src/plc, type src/policy, type src/signer, src/store`),
+  'src/key-events.ts': list(`
+    type src/audit, type src/logger.ts, type src/metrics.ts, type src/policy, src/signer/signer.ts,
+    type src/signer`),
+  'src/keys.ts': list(`
+    type src/config.ts, src/data-dir.ts, src/measured.ts, type src/key-events.ts,
+    type src/metrics.ts, src/readiness.ts, type src/plc, type src/policy, type src/sealing,
+    src/signer, node:path`),
   'src/context.ts': list(`
-    src/config.ts, src/data-dir.ts, src/development.ts, src/measured.ts, src/metrics.ts,
+    src/config.ts, src/data-dir.ts, src/development.ts, src/key-events.ts, src/keys.ts,
+    src/measured.ts, src/metrics.ts,
     src/readiness.ts, src/use-cases.ts, type src/logger.ts, src/directory, src/ecdsa,
     src/policy, type src/sealing, src/signer, src/store, type pg, node:path`),
   'src/doors.ts': list(`

@@ -18,9 +18,8 @@ import type { UnsignedOperation } from '../../src/plc/operation.ts'
 import { parsePolicySet } from '../../src/policy/parse.ts'
 import type { KeyConfig } from '../../src/policy/policy-set.ts'
 import { createSealer } from '../../src/sealing/sealer.ts'
-import { createFileKey } from '../../src/signer/file.ts'
+import { createFileKey, openFileSigner } from '../../src/signer/file.ts'
 import type { KeyFiles } from '../../src/signer/file.ts'
-import { openSigner } from '../../src/signer/open.ts'
 import type { Signer } from '../../src/signer/signer.ts'
 import { createDatabase, createPool } from '../../src/store/database.ts'
 import { createAccountSearch } from '../../src/store/enrolment-search.ts'
@@ -159,7 +158,7 @@ async function makeKeys(files: KeyFiles) {
     const uri = `file:${id}`
     const key: KeyConfig = { id, class: 'online', curve, did, uri, development: true }
     list.push(key)
-    signers.set(id, await openSigner(key, files))
+    signers.set(id, await openFileSigner(files, { name: id, curve, did }))
   }
   return { list, signers }
 }

@@ -5,10 +5,12 @@ import { pino } from 'pino'
 import { toConfig } from '../../src/config.ts'
 import { createContext } from '../../src/context.ts'
 import type { Context } from '../../src/context.ts'
-import { openSealer, prepareDataDir } from '../../src/data-dir.ts'
+import { keysDir, openSealer, prepareDataDir } from '../../src/data-dir.ts'
 import { developmentKey, openPolicies, withItem } from '../../src/development.ts'
 import { doorsOf } from '../../src/doors.ts'
+import type { KeyConfig } from '../../src/policy/policy-set.ts'
 import { listen } from '../../src/http/server.ts'
+import type { KeyFiles } from '../../src/signer/file.ts'
 import { addCredential } from '../../src/store/callers.ts'
 import type { NewCredential } from '../../src/store/callers.ts'
 import { startDirectory } from '../e2e/support/directory.ts'
@@ -31,7 +33,16 @@ export type Service = {
   readonly stop: () => Promise<void>
 }
 
-export async function startService(): Promise<Service> {
+export type KeyEntry = Pick<KeyConfig, 'did'> & Partial<KeyConfig>
+
+export type ServiceOptions = {
+  /** What `keys.yaml` says of the key `pds`, in the place of a new key file. */
+  readonly key?: (files: KeyFiles) => Promise<KeyEntry>
+  /** What vendors' modules see. */
+  readonly environment?: NodeJS.ProcessEnv
+}
+
+export async function startService(options: ServiceOptions = {}): Promise<Service> {
   const database = await createTestDatabase()
   const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-service-'))
   const directory = await startDirectory()
@@ -40,10 +51,17 @@ export async function startService(): Promise<Service> {
     dataDir,
   )
   await addCaller(config, 'other')
+  if (options.key !== undefined) await replaceKey(config, options.key)
   const lines: Record<string, unknown>[] = []
   const log = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) })
   const secrets = { databaseUrl: database.url, databaseOwnerUrl: null }
-  const context = await createContext({ config, secrets, log, withSigners: true })
+  const context = await createContext({
+    config,
+    secrets,
+    log,
+    withSigners: true,
+    environment: options.environment ?? {},
+  })
   const [pds, other] = [
     await addCredential(context.db, context.sealer, 'pds'),
     await addCredential(context.db, context.sealer, 'other'),
@@ -76,6 +94,18 @@ async function addCaller(config: ReturnType<typeof toConfig>, name: string): Pro
   const path = join(dir, 'callers.yaml')
   const text = await readFile(path, 'utf8')
   await writeFile(path, withItem(text, { name, keys: [developmentKey] }))
+}
+
+/** Puts another key behind the id of the development key, in `keys.yaml`. */
+export async function replaceKey(
+  config: ReturnType<typeof toConfig>,
+  makeKey: (files: KeyFiles) => Promise<KeyEntry>,
+): Promise<void> {
+  const key = await makeKey({ dir: keysDir(config), sealer: await openSealer(config) })
+  const path = join(config.dataDir, 'policies', 'keys.yaml')
+  const empty = 'keys: holdfast/keys/v1\nlist: []\n'
+  const entry = { id: developmentKey, class: 'online', curve: 'K-256', ...key }
+  await writeFile(path, withItem(empty, entry))
 }
 
 /** `Authorization: Bearer` of a credential. */

@@ -72,11 +72,12 @@ export async function sign(own: Own, deps: ActionDeps): Promise<RequestView> {
     case 'malformed':
       throw new TypeError(`request ${own.id} holds no operation: ${result.message}`)
     case 'busy':
+      if (result.ofKey === true) throw busy(result)
       return await whileSigning(own, result, deps)
   }
 }
 
-/** Another call, or a key that took too long, is at work on it: that is where the request stands. */
+/** Another call is at work on it: that is where the request stands. */
 async function whileSigning(own: Own, result: BusyResult, deps: ActionDeps): Promise<RequestView> {
   const request = result.requestId === null ? null : await readOwn(own, deps)
   if (request === null || (request.state !== 'signing' && request.signature === null)) {

@@ -8,6 +8,7 @@ import {
   checkKeepOurKey,
   checkKeepRecoveryKey,
   checkKeyGranted,
+  checkKeyInForce,
   checkKeyListed,
   checkRecoveryKeyAbove,
 } from './rotation.ts'
@@ -22,6 +23,7 @@ export const invariants: readonly ((facts: Facts) => Finding | null)[] = [
   checkPrevKnown,
   checkDidOfCaller,
   checkPrevIsHead,
+  checkKeyInForce,
   checkKeyListed,
   checkKeepOurKey,
   checkKeepRecoveryKey,

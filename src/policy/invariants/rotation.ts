@@ -15,6 +15,15 @@ export function checkKeyGranted({ caller, key, policies }: Facts): Finding | nul
   }
 }
 
+/** A key that is retired stays known as ours, and signs nothing: neither to go on nor to leave. */
+export function checkKeyInForce({ key }: Facts): Finding | null {
+  if (key.retired !== true) return null
+  return {
+    rule: 'POLICY-KEY-IN-FORCE',
+    message: `key ${key.id} is retired in keys.yaml and signs nothing any more`,
+  }
+}
+
 /**
  * The signing key must have authority at `prev` (R3), or in the genesis itself: the directory would
  * refuse anything else, and a signature that proves nothing is still a signature given away.
@@ -31,8 +40,9 @@ export function checkKeyListed(facts: Facts): Finding | null {
 /** Our key stays: without one, nothing that happens to the identity later can be undone here. */
 export function checkKeepOurKey(facts: Facts): Finding | null {
   if (facts.after === null || facts.operationClass === 'departure') return null
-  const online = pinnedKeys(facts.policies, 'online')
-  if (facts.after.rotationKeys.some((key) => online.includes(key))) return null
+  const { rotationKeys } = facts.after
+  const inForce = facts.policies.keys.filter((key) => key.class === 'online' && !key.retired)
+  if (inForce.some(({ did }) => rotationKeys.includes(did))) return null
   return {
     rule: 'PLC-ROTATION-KEEP-OURS',
     message:

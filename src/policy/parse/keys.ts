@@ -5,6 +5,8 @@ import { malformed, name, parseFile, refuseRepeats } from './file.ts'
 
 const file = 'keys.yaml'
 
+const uri = z.string().min(1).max(1024)
+
 const keysFile = z.strictObject({
   keys: z.literal('holdfast/keys/v1'),
   list: z.array(
@@ -13,9 +15,11 @@ const keysFile = z.strictObject({
       class: z.enum(['online', 'recovery']),
       curve: z.enum(['K-256', 'P-256']),
       did: z.string(),
-      uri: z.string().max(1024).optional(),
+      uri: uri.optional(),
+      homes: z.array(uri).min(2, 'name two places or more; one is a uri').max(4).optional(),
       development: z.boolean().optional(),
       exposed: z.boolean().optional(),
+      retired: z.boolean().optional(),
     }),
   ),
 })
@@ -35,20 +39,46 @@ export function parseKeys(text: string): KeyConfig[] {
   return keys
 }
 
-function toKey(entry: z.infer<typeof keysFile>['list'][number]): KeyConfig {
+type KeyEntry = z.infer<typeof keysFile>['list'][number]
+
+function toKey(entry: KeyEntry): KeyConfig {
   const where = `${file}: key ${entry.id}`
   checkPinnedKey(where, entry.did, entry.curve)
-  if (entry.class === 'online' && entry.uri === undefined) {
-    throw malformed(`${where}: an online key needs a uri`)
+  checkClass(where, entry)
+  const { exposed = false, retired = false, development = false, homes, ...key } = entry
+  if (key.uri !== undefined && homes !== undefined) {
+    throw malformed(`${where}: has a uri and homes; homes alone names all places`)
   }
-  if (entry.class === 'recovery' && entry.uri !== undefined) {
-    throw malformed(`${where}: a recovery key has no uri here; its private half stays offline`)
+  refuseRepeats(file, `home of key ${entry.id}`, homes ?? [])
+  return {
+    ...key,
+    uri: homes?.[0] ?? key.uri ?? null,
+    development,
+    ...(homes === undefined ? {} : { homes }),
+    ...(exposed ? { exposed } : {}),
+    ...(retired ? { retired } : {}),
   }
-  const { exposed = false, development = false, uri = null, ...key } = entry
-  if (entry.class === 'recovery' && exposed) {
-    throw malformed(`${where}: exposed is for online keys; replace a recovery key that was seen`)
+}
+
+function checkClass(where: string, entry: KeyEntry): void {
+  const hasPlace = entry.uri !== undefined || entry.homes !== undefined
+  switch (entry.class) {
+    case 'online':
+      if (!hasPlace) throw malformed(`${where}: an online key needs a uri, or homes`)
+      return
+    case 'recovery':
+      if (hasPlace) {
+        throw malformed(`${where}: a recovery key has no uri here; its private half stays offline`)
+      }
+      if (entry.exposed === true) {
+        throw malformed(
+          `${where}: exposed is for online keys; replace a recovery key that was seen`,
+        )
+      }
+      if (entry.retired === true) {
+        throw malformed(`${where}: retired is for online keys; a recovery key signs nothing here`)
+      }
   }
-  return { ...key, uri, development, ...(exposed ? { exposed } : {}) }
 }
 
 function checkPinnedKey(where: string, did: string, curve: string): void {

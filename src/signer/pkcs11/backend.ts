@@ -1,10 +1,11 @@
 import { formatDidKey } from '../../plc/did-key.ts'
 import { requestDigest } from '../../plc/encode.ts'
 import type { KeyConfig } from '../../policy/policy-set.ts'
+import type { Backend, PlaceHealth, PlaceState } from '../backend.ts'
 import { SignerError } from '../signer.ts'
 import type { Signer } from '../signer.ts'
 import { createTokenClient } from './client.ts'
-import type { TokenClient, TokenState } from './client.ts'
+import type { TokenClient } from './client.ts'
 import { DEFAULT_LIMITS } from './limits.ts'
 import type { Pkcs11Limits } from './limits.ts'
 import { pinFromFile } from './pin-file.ts'
@@ -23,27 +24,12 @@ export type Pkcs11Options = {
   readonly pinFile: string | null
   readonly limits?: Partial<Pkcs11Limits>
   /** Each change of a token's state. */
-  readonly report?: (token: string, state: TokenState) => void
+  readonly report?: (token: string, state: PlaceState) => void
 }
 
-/** How one token is. `keys` names those that cannot be used although the token can. */
-export type TokenHealth = {
-  readonly token: string
-  readonly state: TokenState
-  readonly keys: Readonly<Record<string, string>>
-}
-
-export type Pkcs11Backend = {
-  /**
-   * Opens a key and proves that it is the pinned one. A token that is away or latched now does not
-   * stop this: the signer says `unavailable` until it is back.
-   * @throws SignerError `key-unusable`
-   */
-  openSigner(key: KeyConfig): Promise<Signer>
-  health(): readonly TokenHealth[]
+export type Pkcs11Backend = Backend & {
   /** Of the processes that hold the modules now. */
   childPids(): readonly number[]
-  close(): Promise<void>
 }
 
 type OpenToken = {
@@ -83,8 +69,8 @@ export function createPkcs11Backend(options: Pkcs11Options): Pkcs11Backend {
     await token.client.close()
   }
 
-  async function openSigner(key: KeyConfig): Promise<Signer> {
-    const uri = parseKeyUri(key.uri ?? '')
+  async function openSigner(key: KeyConfig, keyUri: string): Promise<Signer> {
+    const uri = uriOf(key, keyUri)
     const token = tokenOf(uri)
     const { client } = token
     const ref = client.addKey({ match: uri.key, curve: key.curve, did: key.did })
@@ -121,6 +107,15 @@ export function createPkcs11Backend(options: Pkcs11Options): Pkcs11Backend {
   }
 }
 
+function uriOf({ id }: KeyConfig, uri: string): KeyUri {
+  try {
+    return parseKeyUri(uri)
+  } catch (cause) {
+    if (!(cause instanceof SignerError)) throw cause
+    throw new SignerError('key-unusable', `keys.yaml: key ${id}: ${cause.message}`, { cause })
+  }
+}
+
 /** What must stop a start: what will not change before a person changes it. */
 async function startFault(key: KeyConfig, token: OpenToken, ref: number): Promise<string | null> {
   const { client } = token
@@ -144,27 +139,12 @@ export function pinOf(uri: TokenUri, pinFile: string | null): PinSource {
   )
 }
 
-function healthOf({ name, client, keys }: OpenToken): TokenHealth {
+function healthOf({ name, client, keys }: OpenToken): PlaceHealth {
   const faults = [...keys].flatMap(([ref, key]) => {
     const state = client.keyState(ref)
     return state?.fault == null ? [] : [[key.id, faultText(key, state)] as const]
   })
-  return { token: name, state: client.state(), keys: Object.fromEntries(faults) }
-}
-
-/**
- * What anybody may know, without names: null when all tokens and keys can be used. The states themselves
- * are for operators.
- */
-export function describeHealth(tokens: readonly TokenHealth[]): string | null {
-  const kinds = new Set(tokens.map(({ state }) => state.kind))
-  if (kinds.has('latched')) {
-    return 'a token is latched: its PIN is in question; look, then run: holdfast keys unlatch'
-  }
-  if (kinds.has('unusable')) return 'a token cannot be used as it is configured'
-  if (kinds.has('reconnecting') || kinds.has('closed')) return 'a token is away'
-  const hasFault = tokens.some(({ keys }) => Object.keys(keys).length > 0)
-  return hasFault ? 'a key on a token is missing or is not the pinned one' : null
+  return { place: name, state: client.state(), keys: Object.fromEntries(faults) }
 }
 
 function faultText(key: KeyConfig, { fault, point }: KeyState): string {

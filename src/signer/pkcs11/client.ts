@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { uncompressedPoint } from '../../plc/did-key.ts'
 import type { Curve } from '../../plc/did-key.ts'
+import type { PlaceState } from '../backend.ts'
 import { SignerError } from '../signer.ts'
 import { createJobs } from './jobs.ts'
 import { delayAfterFault, delayAfterStall, restartDelay } from './limits.ts'
@@ -12,13 +13,7 @@ import type { ServeParts, Serving } from './serve.ts'
 import type { Stop } from './stop.ts'
 import type { KeyMatch } from './uri.ts'
 
-/** What can be said of a token now. `message` is for operators: it may name files. */
-export type TokenState = {
-  readonly kind: 'ready' | 'reconnecting' | 'latched' | 'unusable' | 'closed'
-  readonly since: Date
-  readonly message: string
-  readonly serial: string | null
-}
+export type TokenState = PlaceState
 
 export type TokenOptions = Pick<
   ServeParts,

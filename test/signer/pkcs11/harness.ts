@@ -41,7 +41,11 @@ export async function openBench() {
       report: (_token, state) => states.push(state.kind),
     })
     onTestFinished(async () => await backend.close())
-    return { ...backend, states }
+    return {
+      ...backend,
+      openSigner: async (key: KeyConfig) => await backend.openSigner(key, key.uri ?? ''),
+      states,
+    }
   }
 
   return { ...hsm, hsm, k, p, open }

@@ -42,7 +42,7 @@ async function obey(order: ServiceOrder): Promise<void> {
 
 async function open(from: NonNullable<typeof backend>, key: KeyConfig): Promise<void> {
   try {
-    opened = { signer: await from.openSigner(key), key }
+    opened = { signer: await from.openSigner(key, key.uri ?? ''), key }
     const { kind, message } = from.health()[0]?.state ?? { kind: 'none', message: '' }
     say({ kind: 'opened', state: kind, message, child: from.childPids()[0] })
   } catch (error) {
