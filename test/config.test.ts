@@ -97,6 +97,7 @@ const good: readonly Row[] = [
   },
   { name: 'HOLDFAST_POLICIES_DIR', value: 'p', gives: { policiesDir: '/srv/holdfast/p' } },
   { name: 'HOLDFAST_SECRET_FILE', value: '../s', gives: { secretFile: '/srv/s' } },
+  { name: 'HOLDFAST_PKCS11_PIN_FILE', value: '../pin', gives: { pkcs11PinFile: '/srv/pin' } },
   {
     name: 'HOLDFAST_PUBLIC_URL',
     value: 'https://h.example',
@@ -226,7 +227,12 @@ describe('each setting', () => {
     const named = (rows: readonly { name: string }[]) => rows.map(({ name }) => name)
     expect(new Set([...named(good), ...others])).toEqual(new Set(known))
     // A path may be anything; whether it can be used is found out when it is.
-    const paths = ['HOLDFAST_DATA_DIR', 'HOLDFAST_POLICIES_DIR', 'HOLDFAST_SECRET_FILE']
+    const paths = [
+      'HOLDFAST_DATA_DIR',
+      'HOLDFAST_POLICIES_DIR',
+      'HOLDFAST_SECRET_FILE',
+      'HOLDFAST_PKCS11_PIN_FILE',
+    ]
     expect(new Set([...named(bad), ...paths, ...others])).toEqual(new Set(known))
   })
 })
