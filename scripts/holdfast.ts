@@ -27,6 +27,10 @@ const commands: Readonly<
     usage: 'callers list | callers add NAME [--key ID] [--pds URL] | callers revoke ACCESS-KEY-ID',
     load: async () => (await import('./online/callers.ts')).callers,
   },
+  trust: {
+    usage: 'trust init',
+    load: async () => (await import('./online/trust.ts')).trust,
+  },
   requests: {
     usage:
       'requests list | requests show ID [--operation] | requests propose --key ID --from-file FILE | ' +

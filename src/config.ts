@@ -14,6 +14,10 @@ export type Config = {
   readonly publicUrl: string | null
   /** Holds the PIN of tokens whose URI names no file of its own. */
   readonly pkcs11PinFile: string | null
+  /** Where the last checkpoint is held: a folder, or the URL of another Postgres server in `Secrets`. */
+  readonly checkpointDir: string
+  /** The Ed25519 key of the checkpoints. */
+  readonly checkpointKeyFile: string
   readonly tls: { readonly certFile: string; readonly keyFile: string } | null
 }
 
@@ -21,6 +25,8 @@ export type Config = {
 export type Secrets = {
   readonly databaseUrl: string | null
   readonly databaseOwnerUrl: string | null
+  /** Another server than the database's; null: the held record is a file. */
+  readonly checkpointStoreUrl: string | null
 }
 
 /** The service must not start as it is configured. The message names the field. */
@@ -39,6 +45,8 @@ const names = [
   'HOLDFAST_TLS_KEY_FILE',
   'HOLDFAST_SECRET_FILE',
   'HOLDFAST_PKCS11_PIN_FILE',
+  'HOLDFAST_CHECKPOINT_STORE',
+  'HOLDFAST_CHECKPOINT_KEY_FILE',
   'DATABASE_URL',
   'DATABASE_URL_FILE',
   'DATABASE_OWNER_URL',
@@ -75,10 +83,13 @@ export function toConfig(env: Env, workDir: string): Config {
       `HOLDFAST_HOST: ${host} is not a loopback address; set HOLDFAST_TLS_CERT_FILE and HOLDFAST_TLS_KEY_FILE`,
     )
   }
+  const dataDir = path(env.HOLDFAST_DATA_DIR ?? 'data')
   return Object.freeze({
     host,
     port: toPort(env.HOLDFAST_PORT ?? '2590'),
-    dataDir: path(env.HOLDFAST_DATA_DIR ?? 'data'),
+    dataDir,
+    checkpointDir: path(checkpointFolder(env) ?? join(dataDir, 'checkpoint')),
+    checkpointKeyFile: path(env.HOLDFAST_CHECKPOINT_KEY_FILE ?? join(dataDir, 'checkpoint.key')),
     plcUrl: toUrl('HOLDFAST_PLC_URL', env.HOLDFAST_PLC_URL ?? 'https://plc.directory').href.replace(
       /\/+$/,
       '',
@@ -97,7 +108,20 @@ export function toSecrets(env: Env): Secrets {
   if (databaseOwnerUrl !== null && databaseUrl === null) {
     throw new ConfigError('DATABASE_OWNER_URL: goes with DATABASE_URL, which is not set')
   }
-  return Object.freeze({ databaseUrl, databaseOwnerUrl })
+  const store = env.HOLDFAST_CHECKPOINT_STORE
+  const checkpointStoreUrl = store !== undefined && isPostgres(store) ? store : null
+  return Object.freeze({ databaseUrl, databaseOwnerUrl, checkpointStoreUrl })
+}
+
+const isPostgres = (value: string) => /^postgres(ql)?:\/\//.test(value)
+
+function checkpointFolder({ HOLDFAST_CHECKPOINT_STORE: store }: Env): string | null {
+  if (store === undefined || isPostgres(store)) return null
+  const folder = /^file:(.+)$/.exec(store)?.[1]
+  if (folder !== undefined) return folder
+  throw new ConfigError(
+    'HOLDFAST_CHECKPOINT_STORE: write file:FOLDER, or postgres://… of another server than the database is on',
+  )
 }
 
 function databaseUrlOf(env: Env, name: 'DATABASE_URL' | 'DATABASE_OWNER_URL'): string | null {
@@ -106,7 +130,7 @@ function databaseUrlOf(env: Env, name: 'DATABASE_URL' | 'DATABASE_OWNER_URL'): s
     throw new ConfigError(`${name}_FILE: is set beside ${name}; one of them`)
   }
   const value = file === undefined ? env[name] : readSecretFile(`${name}_FILE`, file)
-  if (value !== undefined && !/^postgres(ql)?:\/\//.test(value)) {
+  if (value !== undefined && !isPostgres(value)) {
     throw new ConfigError(`${name}: write postgres://USER:PASSWORD@HOST:PORT/DATABASE`)
   }
   return value ?? null

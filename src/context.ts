@@ -13,12 +13,14 @@ import type { KeyEvents } from './key-events.ts'
 import { keysPart, openKeys } from './keys.ts'
 import type { OpenKeys } from './keys.ts'
 import type { Logger } from './logger.ts'
+import { openAuditLog } from './open-log.ts'
+import type { AuditLog } from './open-log.ts'
 import { measuredDirectory } from './measured.ts'
 import { createMetrics } from './metrics.ts'
 import type { Metrics } from './metrics.ts'
 import type { PolicySet } from './policy/policy-set.ts'
 import { pinnedKeys } from './policy/policy-set.ts'
-import { checkReadiness } from './readiness.ts'
+import { NotReady, checkReadiness } from './readiness.ts'
 import type { Readiness } from './readiness.ts'
 import type { Sealer } from './sealing/sealer.ts'
 import type { Signer } from './signer/signer.ts'
@@ -44,6 +46,7 @@ export type Context = UseCases & {
   readonly policiesDir: string
   readonly sealer: Sealer
   readonly db: Database
+  readonly auditLog: AuditLog
   readonly metrics: Metrics
   readonly readiness: () => Promise<Readiness>
   /** What every start and `readyz` say until somebody acts on it. */
@@ -76,6 +79,9 @@ export async function createContext(options: ContextOptions): Promise<Context> {
   const keyParts = { config, sealer, policies, environment, metrics, events, verify }
   const keys = options.withSigners ? await openKeys(keyParts, overrides.wrapSigner) : noKeys
   const database = await openRecord(options, { ...keys, policies }, events)
+  const auditLog = await openAuditLog({ config, secrets, env: policies.env, db: database.db, log })
+  // Before anything can be asked for. Commands that only write rows claim nothing.
+  if (options.withSigners) await auditLog.look()
   const plc = overrides.directory ?? createPlcDirectory(config.plcUrl)
   const directory = measuredDirectory(metrics, plc)
   log.info(
@@ -97,6 +103,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     policiesDir,
     sealer,
     db: database.db,
+    auditLog,
     warnings,
     metrics,
     ...createUseCases({
@@ -108,12 +115,20 @@ export async function createContext(options: ContextOptions): Promise<Context> {
       verify,
       log,
       metrics,
+      gate: auditLog.gate,
     }),
     readiness: async () =>
       await checkReadiness(
         [
           { name: 'database', check: async () => await database.ping() },
           keysPart(keys),
+          {
+            name: 'audit log',
+            check: async () => {
+              const cause = auditLog.gate.cause()
+              if (cause !== null) throw new NotReady(cause)
+            },
+          },
           { name: 'directory', check: async (signal) => await directory.ping(signal) },
         ],
         () => [...warnings, ...keys.backends.warnings()],
@@ -122,6 +137,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
       await Promise.all([...keys.signers.values()].map(async (signer) => await signer.close()))
       await keys.backends.close()
       await events.close()
+      await auditLog.close()
       await database.close()
     },
   }

@@ -5,28 +5,47 @@ import type { Logger } from './logger.ts'
 /** Looks in the directory's log for what was submitted: one read for each, at most 20 in a run. */
 const RECONCILE_EVERY_MS = 60_000
 
+/** A checkpoint follows an append within both of these and what the work takes. */
+const SEQUENCE_EVERY_MS = 25
+const LOOK_EVERY_MS = 125
+
 export type Jobs = {
   /** Resolves when the run under way is over. */
   readonly stop: () => Promise<void>
 }
 
 /** What the service does by itself. The first run is at once: a service that died may have left work. */
-export function startJobs(context: Pick<Context, 'reconcile'>, log: Logger): Jobs {
-  return repeat(async (signal) => {
-    const found = await context.reconcile(signal)
-    if (found.looked > 0) log.info({ job: 'reconcile', ...found }, 'submissions looked for')
-  }, log)
+export function startJobs(context: Pick<Context, 'reconcile' | 'auditLog'>, log: Logger): Jobs {
+  const { auditLog } = context
+  const jobs = [
+    repeat(RECONCILE_EVERY_MS, log, async (signal) => {
+      const found = await context.reconcile(signal)
+      if (found.looked > 0) log.info({ job: 'reconcile', ...found }, 'submissions looked for')
+    }),
+    repeat(SEQUENCE_EVERY_MS, log, async (signal) => {
+      while (!signal.aborted && (await auditLog.sequence()) > 0);
+    }),
+    repeat(LOOK_EVERY_MS, log, async () => await auditLog.look()),
+  ]
+  auditLog.expectLooks()
+  return {
+    async stop() {
+      await Promise.all(jobs.map(async (job) => await job.stop()))
+      // What was committed to the end is checkpointed; and the next instance need not wait.
+      while ((await auditLog.sequence()) > 0);
+      await auditLog.look()
+      await auditLog.resign()
+    },
+  }
 }
 
 /** One run at a time; one that fails is logged, and the next one comes all the same. */
-function repeat(work: (signal: AbortSignal) => Promise<void>, log: Logger): Jobs {
+function repeat(everyMs: number, log: Logger, work: (signal: AbortSignal) => Promise<void>): Jobs {
   const ending = new AbortController()
   const running = (async () => {
     while (!ending.signal.aborted) {
       await work(ending.signal).catch((error: unknown) => log.warn({ err: error }, 'a job failed'))
-      await sleep(RECONCILE_EVERY_MS, undefined, { signal: ending.signal, ref: false }).catch(
-        () => undefined,
-      )
+      await sleep(everyMs, undefined, { signal: ending.signal, ref: false }).catch(() => undefined)
     }
   })()
   return {

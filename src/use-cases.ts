@@ -3,6 +3,8 @@ import type { Cancel } from './custody/cancel.ts'
 import { enroll } from './custody/enroll.ts'
 import type { EnrollOutcome } from './custody/enroll.ts'
 import { createFindIdentity } from './custody/find-identity.ts'
+import { SigningStoppedError } from './custody/ports.ts'
+import type { RequestStore } from './custody/ports.ts'
 import { createPropose } from './custody/propose.ts'
 import type { Propose } from './custody/propose.ts'
 import { reconcile } from './custody/reconcile.ts'
@@ -23,6 +25,7 @@ import type { Metrics } from './metrics.ts'
 import { decodeUnsignedOperation } from './plc/encode.ts'
 import type { EcdsaVerify } from './plc/signature.ts'
 import type { PolicySet } from './policy/policy-set.ts'
+import type { SigningGate } from './sequencer/gate.ts'
 import type { Signer } from './signer/signer.ts'
 import { createCancel } from './store/cancel.ts'
 import type { Database } from './store/database.ts'
@@ -52,13 +55,15 @@ export type UseCaseParts = {
   readonly verify: EcdsaVerify
   readonly log: Logger
   readonly metrics: Metrics
+  /** Whether anything may be signed now. */
+  readonly gate: SigningGate
 }
 
 /** Joins the adapters to custody, with a measuring one around each. */
 export function createUseCases(parts: UseCaseParts): UseCases {
   const { db, policies, metrics } = parts
   const reading = measuredParts(metrics, {
-    store: createRequestStore(db),
+    store: gated(createRequestStore(db), parts.gate),
     directory: parts.directory,
     verify: parts.verify,
     policies,
@@ -87,5 +92,17 @@ export function createUseCases(parts: UseCaseParts): UseCases {
     cancel: measuredAction(metrics, 'cancel', createCancel(db)),
     reconcile: async (signal) => await reconcile(submission, signal),
     enroll: async (did, caller) => await enroll(did, caller, custody),
+  }
+}
+
+/** No claim while the audit log is not as it must be: nothing is written on top of it, and no key used. */
+function gated(store: RequestStore, gate: SigningGate): RequestStore {
+  return {
+    ...store,
+    claim: async (input, judge) => {
+      const cause = gate.cause()
+      if (cause !== null) throw new SigningStoppedError(`signing is stopped: ${cause}`)
+      return await store.claim(input, judge)
+    },
   }
 }

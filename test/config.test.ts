@@ -20,6 +20,8 @@ const defaults: Config = {
   plcUrl: 'https://plc.directory',
   policiesDir: null,
   secretFile: null,
+  checkpointDir: '/srv/holdfast/data/checkpoint',
+  checkpointKeyFile: '/srv/holdfast/data/checkpoint.key',
   publicUrl: null,
   pkcs11PinFile: null,
   tls: null,
@@ -66,7 +68,11 @@ describe('the environment', () => {
 
 test('without any setting it listens on loopback and keeps everything in ./data', () => {
   expect(config({})).toEqual(defaults)
-  expect(secrets({})).toEqual({ databaseUrl: null, databaseOwnerUrl: null })
+  expect(secrets({})).toEqual({
+    databaseUrl: null,
+    databaseOwnerUrl: null,
+    checkpointStoreUrl: null,
+  })
   expect(secretPath(config({}))).toBe('/srv/holdfast/data/secret')
 })
 
@@ -76,15 +82,32 @@ type Row = { name: Setting; value: string; gives: Partial<Config>; with?: NodeJS
 const tls = { HOLDFAST_TLS_CERT_FILE: 'cert.pem', HOLDFAST_TLS_KEY_FILE: '/k.pem' }
 const tlsConfig = { tls: { certFile: '/srv/holdfast/cert.pem', keyFile: '/k.pem' } }
 
+const inDataDir = (dataDir: string) => ({
+  dataDir,
+  checkpointDir: `${dataDir}/checkpoint`,
+  checkpointKeyFile: `${dataDir}/checkpoint.key`,
+})
+
 const good: readonly Row[] = [
+  {
+    name: 'HOLDFAST_CHECKPOINT_STORE',
+    value: 'file:c',
+    gives: { checkpointDir: '/srv/holdfast/c' },
+  },
+  { name: 'HOLDFAST_CHECKPOINT_STORE', value: 'postgres://o@elsewhere.example/held', gives: {} },
+  {
+    name: 'HOLDFAST_CHECKPOINT_KEY_FILE',
+    value: '/etc/k',
+    gives: { checkpointKeyFile: '/etc/k' },
+  },
   { name: 'HOLDFAST_HOST', value: 'localhost', gives: { host: 'localhost' } },
   { name: 'HOLDFAST_HOST', value: '::1', gives: { host: '::1' } },
   { name: 'HOLDFAST_HOST', value: '127.0.0.53', gives: { host: '127.0.0.53' } },
   { name: 'HOLDFAST_HOST', value: '0.0.0.0', gives: { host: '0.0.0.0', ...tlsConfig }, with: tls },
   { name: 'HOLDFAST_PORT', value: '0', gives: { port: 0 } },
   { name: 'HOLDFAST_PORT', value: '65535', gives: { port: 65_535 } },
-  { name: 'HOLDFAST_DATA_DIR', value: 'd', gives: { dataDir: '/srv/holdfast/d' } },
-  { name: 'HOLDFAST_DATA_DIR', value: '/var/lib/h', gives: { dataDir: '/var/lib/h' } },
+  { name: 'HOLDFAST_DATA_DIR', value: 'd', gives: inDataDir('/srv/holdfast/d') },
+  { name: 'HOLDFAST_DATA_DIR', value: '/var/lib/h', gives: inDataDir('/var/lib/h') },
   {
     name: 'HOLDFAST_PLC_URL',
     value: 'http://localhost:2582/',
@@ -159,6 +182,7 @@ const bad: readonly { name: Setting; value: string; says: string }[] = [
   ),
   { name: 'HOLDFAST_PUBLIC_URL', value: 'https://h.example/a', says: 'has no path' },
   { name: 'HOLDFAST_PUBLIC_URL', value: 'https://h.example/?a', says: 'without user, query' },
+  { name: 'HOLDFAST_CHECKPOINT_STORE', value: 's3://b', says: 'write file:FOLDER' },
   { name: 'HOLDFAST_TLS_CERT_FILE', value: 'c.pem', says: 'HOLDFAST_TLS_KEY_FILE: is missing' },
   { name: 'HOLDFAST_TLS_KEY_FILE', value: 'k.pem', says: 'HOLDFAST_TLS_CERT_FILE: is missing' },
 ]
@@ -178,7 +202,11 @@ describe('each setting', () => {
     expect(secrets({ DATABASE_URL: database }).databaseUrl).toBe(database)
     expect(
       secrets({ DATABASE_URL: database, DATABASE_OWNER_URL: 'postgresql://o@db.example/h' }),
-    ).toEqual({ databaseUrl: database, databaseOwnerUrl: 'postgresql://o@db.example/h' })
+    ).toEqual({
+      databaseUrl: database,
+      databaseOwnerUrl: 'postgresql://o@db.example/h',
+      checkpointStoreUrl: null,
+    })
   })
 
   test('either from a file, and not from both places', async () => {
@@ -232,6 +260,7 @@ describe('each setting', () => {
       'HOLDFAST_POLICIES_DIR',
       'HOLDFAST_SECRET_FILE',
       'HOLDFAST_PKCS11_PIN_FILE',
+      'HOLDFAST_CHECKPOINT_KEY_FILE',
     ]
     expect(new Set([...named(bad), ...paths, ...others])).toEqual(new Set(known))
   })

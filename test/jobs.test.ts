@@ -1,9 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { expect, it } from 'vitest'
+import type { Context } from '../src/context.ts'
 import { startJobs } from '../src/jobs.ts'
 
 const nothing = { looked: 0, confirmed: 0, lost: 0, unread: 0 }
+
+/** A log to which nothing is ever appended. */
+const auditLog = {
+  look: async () => {},
+  sequence: async () => 0,
+  expectLooks: () => {},
+  resign: async () => {},
+} as unknown as Context['auditLog']
 
 function logTo(lines: Record<string, unknown>[]) {
   return pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) })
@@ -17,7 +26,7 @@ it('submissions are looked for as soon as the service starts, and a run under wa
     runs += 1
     return { ...nothing, looked: 1, confirmed: 1 }
   }
-  const jobs = startJobs({ reconcile }, logTo(lines))
+  const jobs = startJobs({ reconcile, auditLog }, logTo(lines))
   await jobs.stop()
   expect(runs).toBe(1)
   expect(lines).toMatchObject([{ job: 'reconcile', looked: 1, confirmed: 1 }])
@@ -26,7 +35,7 @@ it('submissions are looked for as soon as the service starts, and a run under wa
 it('a run that fails is logged and ends nothing', async () => {
   const lines: Record<string, unknown>[] = []
   const reconcile = async () => await Promise.reject(new Error('the database is away'))
-  const jobs = startJobs({ reconcile }, logTo(lines))
+  const jobs = startJobs({ reconcile, auditLog }, logTo(lines))
   await sleep(10)
   await jobs.stop()
   expect(lines).toMatchObject([{ msg: 'a job failed' }])
@@ -34,6 +43,6 @@ it('a run that fails is logged and ends nothing', async () => {
 
 it('a run that found nothing to do says nothing', async () => {
   const lines: Record<string, unknown>[] = []
-  await startJobs({ reconcile: async () => nothing }, logTo(lines)).stop()
+  await startJobs({ reconcile: async () => nothing, auditLog }, logTo(lines)).stop()
   expect(lines).toEqual([])
 })

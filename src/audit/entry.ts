@@ -78,6 +78,13 @@ export type AuditEntry =
     } & Submitted)
   | ({ readonly kind: 'submission.unknown'; readonly message: string } & Submitted)
   | ({ readonly kind: 'operation.confirmed' } & Submitted)
+  /** The first entry of a log: where its last checkpoint is held, its name, and who signs those (vkey). */
+  | {
+      readonly kind: 'trust.initialised'
+      readonly store: string
+      readonly origin: string
+      readonly checkpointKey: string
+    }
   | {
       readonly kind: 'did.enrolled'
       readonly did: string
@@ -146,6 +153,8 @@ function subjectOf(entry: AuditEntry): string {
     case 'submission.unknown':
     case 'operation.confirmed':
       return entry.request
+    case 'trust.initialised':
+      return entry.store
     case 'did.enrolled':
       return entry.did
     case 'caller.added':

@@ -15,7 +15,7 @@ import type { CustodyEvent } from './events.ts'
 import type { FindIdentity } from './find-identity.ts'
 import { judge } from './judge.ts'
 import type { Question, Stop } from './judge.ts'
-import { StoreBusyError } from './ports.ts'
+import { SigningStoppedError, StoreBusyError } from './ports.ts'
 import type { ClaimOutcome, Observation, RequestStore, StoredRequest } from './ports.ts'
 import { readVerifiedLog } from './read-log.ts'
 
@@ -90,6 +90,7 @@ export async function orBusy<T>(work: () => Promise<T>): Promise<T | Busy> {
     return await work()
   } catch (error) {
     if (!(error instanceof StoreBusyError)) throw error
+    if (error instanceof SigningStoppedError) return busy(null, error.message)
     return busy(null, 'the database cannot serve this now; ask again')
   }
 }

@@ -99,7 +99,12 @@ export type ClaimOutcome<T> =
 
 /** The store is overloaded or away. Nothing is known of the call; asking again finds out. */
 export class StoreBusyError extends Error {
-  override readonly name = 'StoreBusyError'
+  override readonly name: string = 'StoreBusyError'
+}
+
+/** Nothing is signed until somebody has looked after the audit log; the message says what is wrong. */
+export class SigningStoppedError extends StoreBusyError {
+  override readonly name = 'SigningStoppedError'
 }
 
 /**

@@ -5,8 +5,9 @@ import { SealError } from '../sealing/sealer.ts'
 import { createBatcher } from './batch.ts'
 import type { Database, Transaction } from './database.ts'
 import { StoreError } from './error.ts'
+import { isOnRecord } from './look-up.ts'
 import { append } from './outbox.ts'
-import { auditOutbox, callerCredentials } from './schema.ts'
+import { callerCredentials } from './schema.ts'
 
 /** What a caller proves itself with. Whether it may do anything is said by `policies/`. */
 export type Credential = {
@@ -44,10 +45,7 @@ const secretContext = (row: Pick<Row, 'caller' | 'accessKeyId' | 'serial' | 'tok
 ]
 
 /** A revocation is an entry, not a column: an old row that is brought back stays revoked. */
-const isRevoked = sql<boolean>`exists (
-  select from ${auditOutbox}
-  where ${auditOutbox.kind} = 'caller.revoked' and ${auditOutbox.subject} = ${callerCredentials.accessKeyId}
-)`
+const isRevoked = isOnRecord('caller.revoked', callerCredentials.accessKeyId)
 
 export async function addCredential(
   db: Database,

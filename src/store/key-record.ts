@@ -1,9 +1,9 @@
-import { and, eq, inArray, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import type { AuditEntry } from '../audit/entry.ts'
 import type { KeyConfig } from '../policy/policy-set.ts'
 import type { Database, Transaction } from './database.ts'
+import { isOnRecord } from './look-up.ts'
 import { append } from './outbox.ts'
-import { auditOutbox } from './schema.ts'
 
 type KeyEntry = Extract<AuditEntry, { kind: `key.${string}` }>
 
@@ -24,10 +24,10 @@ export async function recordRetired(
   return await db.transaction(async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended('key.retired', 0))`)
     const dids = keys.map(({ did }) => did)
-    const rows = await tx
-      .select({ did: auditOutbox.subject })
-      .from(auditOutbox)
-      .where(and(eq(auditOutbox.kind, 'key.retired'), inArray(auditOutbox.subject, dids)))
+    const { rows } = await tx.execute<{ did: string }>(
+      sql`select did from unnest(${sql.param(dids)}::text[]) as input (did)
+        where ${isOnRecord('key.retired', sql`did`)}`,
+    )
     const known = new Set(rows.map(({ did }) => did))
     const fresh = keys.filter(({ did }) => !known.has(did))
     if (fresh.length === 0) return []

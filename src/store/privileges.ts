@@ -21,9 +21,15 @@ export const tablePrivileges = [
   'MAINTAIN',
 ] as const
 
+const appendOnly: TablePrivileges = { table: ['SELECT', 'INSERT'], update: [] }
+
 export const applicationPrivileges: Readonly<Record<string, TablePrivileges>> = {
   // A lock before its deletion needs a column.
   audit_outbox: { table: ['SELECT', 'INSERT', 'DELETE'], update: ['id'] },
+  audit_entries: appendOnly,
+  audit_tiles: appendOnly,
+  audit_head: { table: ['SELECT'], update: ['epoch', 'size', 'peaks'] },
+  audit_checkpoint: { table: ['SELECT'], update: ['size', 'note'] },
   caller_credentials: { table: ['SELECT', 'INSERT'], update: ['serial'] },
   identities: { table: ['SELECT', 'INSERT'], update: ['did'] },
   operations: { table: ['SELECT', 'INSERT'], update: ['nullified'] },
@@ -53,6 +59,6 @@ export const applicationPrivileges: Readonly<Record<string, TablePrivileges>> = 
 
 /** Of the columns that number themselves. */
 export const applicationSequences: Readonly<Record<string, readonly ('USAGE' | 'SELECT')[]>> = {
-  audit_outbox_id_seq: ['USAGE'],
+  audit_outbox_id_seq: ['USAGE', 'SELECT'],
   listed_accounts_position_seq: ['USAGE'],
 }

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import type { Column } from 'drizzle-orm'
 import {
+  bigint,
   bigserial,
   boolean,
   customType,
@@ -157,6 +158,53 @@ export const auditOutbox = pgTable(
   },
   (table) => [index('audit_outbox_subject').on(table.subject, table.kind)],
 )
+
+/**
+ * The Merkle log. `idx` is the only order; the leaf is the hash of `body`. Nobody updates or deletes:
+ * the application has no right to, and triggers stop whoever has.
+ */
+export const auditEntries = pgTable(
+  'audit_entries',
+  {
+    idx: bigint({ mode: 'number' }).primaryKey(),
+    leaf: bytea().notNull(),
+    body: bytea().notNull(),
+    /** Kind and subject of the few entries that are looked up by them. */
+    lookUp: text('look_up'),
+  },
+  (table) => [
+    index('audit_entries_look_up')
+      .on(table.lookUp)
+      .where(sql`${table.lookUp} is not null`),
+  ],
+)
+
+/** Full tiles of 256 hashes (C2SP tlog-tiles); what is not full is computed. Append-only too. */
+export const auditTiles = pgTable(
+  'audit_tiles',
+  {
+    level: integer().notNull(),
+    idx: bigint({ mode: 'number' }).notNull(),
+    hashes: bytea().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.level, table.idx] })],
+)
+
+/** One row. `epoch` is the term of the elected sequencer: an older one writes nothing any more. */
+export const auditHead = pgTable('audit_head', {
+  id: integer().primaryKey(),
+  epoch: bigint({ mode: 'number' }).notNull(),
+  size: bigint({ mode: 'number' }).notNull(),
+  /** The compact range: roots of the perfect subtrees, largest first. */
+  peaks: bytea().notNull(),
+})
+
+/** One row: the newest signed checkpoint. What counts is the held record, outside of the database. */
+export const auditCheckpoint = pgTable('audit_checkpoint', {
+  id: integer().primaryKey(),
+  size: bigint({ mode: 'number' }).notNull(),
+  note: text().notNull(),
+})
 
 /** How far the door has looked by itself for a caller's accounts, and what it may still spend on it. */
 export const accountSearches = pgTable('account_searches', {

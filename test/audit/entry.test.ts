@@ -90,6 +90,15 @@ const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind }, str
     REQUEST,
   ],
   'operation.confirmed': [{ kind: 'operation.confirmed', ...submitted }, REQUEST],
+  'trust.initialised': [
+    {
+      kind: 'trust.initialised',
+      store: REQUEST,
+      origin: 'holdfast.example/audit/1',
+      checkpointKey: 'holdfast.example/audit/1+00000000+AQ==',
+    },
+    REQUEST,
+  ],
   'did.enrolled': [{ kind: 'did.enrolled', did: DID, caller: 'pds', head: OTHER_CID }, DID],
   'caller.added': [{ kind: 'caller.added', ...serial }, 'HFAKAAAA'],
   'caller.revoked': [{ kind: 'caller.revoked', ...serial }, 'HFAKAAAA'],

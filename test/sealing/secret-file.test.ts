@@ -46,7 +46,7 @@ afterAll(async () => await database.drop())
 async function start(settings: { HOLDFAST_SECRET_FILE?: string } = {}): Promise<void> {
   const context = await createContext({
     config: toConfig({ HOLDFAST_DATA_DIR: dataDir, ...settings }, dataDir),
-    secrets: { databaseUrl: database.url, databaseOwnerUrl: null },
+    secrets: { databaseUrl: database.url, databaseOwnerUrl: null, checkpointStoreUrl: null },
     log,
     withSigners: true,
   })
@@ -134,7 +134,7 @@ test('a file that is named and missing is never made, not even by a first start'
 test('a wrong one is noticed by the credentials too, before a door opens', async () => {
   const foreign = await mkdtemp(join(tmpdir(), 'holdfast-secret-other-'))
   const config = toConfig({ HOLDFAST_DATA_DIR: foreign }, foreign)
-  const secrets = { databaseUrl: database.url, databaseOwnerUrl: null }
+  const secrets = { databaseUrl: database.url, databaseOwnerUrl: null, checkpointStoreUrl: null }
   const other = await createContext({ config, secrets, log, withSigners: true })
   await addCredential(other.db, other.sealer, 'pds')
   await other.close()

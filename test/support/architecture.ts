@@ -60,8 +60,12 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/signer/pkcs11/child-link.ts': ['src/signer/pkcs11', 'node:child_process'],
   'src/store': list(`
     src/custody/ports.ts, src/custody/request.ts, type src/custody, src/audit, src/plc, src/sealing,
-    type src/directory/submit.ts,
+    type src/directory/submit.ts, src/sequencer/held.ts, type src/sequencer,
     type src/policy, type src/signer/signer.ts, drizzle-orm, pg, node:*`),
+  'src/sequencer': ['src/audit', '@ipld/dag-cbor'],
+  'src/sequencer/held-file.ts': ['src/sequencer', 'node:crypto', 'node:fs/promises', 'node:path'],
+  'src/sequencer/checkpoint-key.ts': list(`
+    src/audit, src/files, node:crypto, node:fs/promises`),
   'src/api': ['src/custody/request.ts', 'src/policy/policy-set.ts', 'zod'],
   // For programs of others: nothing of the service comes with it.
   'src/client': ['type src/api', 'node:crypto', 'node:timers/promises'],
@@ -87,7 +91,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/plc/error.ts, type src/plc, type src/policy, src/signer/signer.ts`),
   'src/use-cases.ts': list(`
     src/custody, src/directory, src/events.ts, type src/logger.ts, src/measured.ts,
-    type src/metrics.ts, src/plc, type src/policy, type src/signer, src/store`),
+    type src/metrics.ts, src/plc, type src/policy, type src/sequencer, type src/signer, src/store`),
   'src/key-events.ts': list(`
     type src/audit, type src/logger.ts, type src/metrics.ts, type src/policy, src/signer/signer.ts,
     type src/signer`),
@@ -95,7 +99,11 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     type src/config.ts, src/data-dir.ts, src/measured.ts, type src/key-events.ts,
     type src/metrics.ts, src/readiness.ts, type src/plc, type src/policy, type src/sealing,
     src/signer, node:path`),
+  'src/open-log.ts': list(`
+    type src/config.ts, type src/logger.ts, src/audit, src/sequencer, src/store, node:crypto,
+    node:perf_hooks`),
   'src/context.ts': list(`
+    src/open-log.ts,
     src/config.ts, src/data-dir.ts, src/development.ts, src/key-events.ts, src/keys.ts,
     src/measured.ts, src/metrics.ts,
     src/readiness.ts, src/use-cases.ts, type src/logger.ts, src/directory, src/ecdsa,
@@ -111,6 +119,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'scripts/online': list(`
     src/campaign, src/config.ts, src/context.ts, src/data-dir.ts, src/development.ts,
     src/files, src/logger.ts, src/main.ts, src/client, type src/api, src/custody/read-log.ts,
+    src/audit, src/open-log.ts, src/sequencer,
     src/custody/request.ts, src/directory, src/ecdsa/native.ts, src/plc, src/policy,
     src/signer, src/store, node:fs, node:fs/promises, node:path, node:util`),
   'scripts/online/verify': [...pureFolders, 'src/ecdsa', 'node:fs'],

@@ -65,7 +65,7 @@ async function contextOf(steps: Steps, logs: CrashJob['logs']): Promise<Context>
   const config = toConfig({ HOLDFAST_DATA_DIR: dataDir }, process.cwd())
   return await createContext({
     config,
-    secrets: { databaseUrl, databaseOwnerUrl: null },
+    secrets: { databaseUrl, databaseOwnerUrl: null, checkpointStoreUrl: null },
     log: pino({ level: 'silent' }),
     withSigners: true,
     overrides: {

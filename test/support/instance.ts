@@ -29,7 +29,7 @@ export async function openInstance(options: {
   const released = [...(options.released ?? [])]
   const context = await createContext({
     config: toConfig({ HOLDFAST_DATA_DIR: dataDir }, process.cwd()),
-    secrets: { databaseUrl, databaseOwnerUrl: null },
+    secrets: { databaseUrl, databaseOwnerUrl: null, checkpointStoreUrl: null },
     log: pino({ level: 'silent' }),
     withSigners: true,
     overrides: { directory },

@@ -54,7 +54,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   if (options.key !== undefined) await replaceKey(config, options.key)
   const lines: Record<string, unknown>[] = []
   const log = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) })
-  const secrets = { databaseUrl: database.url, databaseOwnerUrl: null }
+  const secrets = { databaseUrl: database.url, databaseOwnerUrl: null, checkpointStoreUrl: null }
   const context = await createContext({
     config,
     secrets,

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { decode, encode } from '@ipld/dag-cbor'
+import { encode } from '@ipld/dag-cbor'
 import { Client } from 'pg'
 import { openPrivateServer } from '../../../src/store/private-server.ts'
+import { entriesOf } from '../../support/audit-log.ts'
 import { silentLog } from '../../support/data-dir.ts'
 import type { Listed } from './oracle.ts'
 
@@ -29,8 +30,7 @@ export async function readRecord(dataDir: string): Promise<SignatureRecord> {
   try {
     await client.connect()
     const requests = await client.query('SELECT id, state, signature FROM requests')
-    const outbox = await client.query('SELECT id, kind, body FROM audit_outbox ORDER BY id')
-    const entries = outbox.rows.map((row) => entryOf(row))
+    const entries = (await entriesOf(client)).map(entryOf)
     return {
       requests: new Map(requests.rows.map((row) => [row.id, row])),
       intended: entries.filter(({ kind }) => kind === 'signature.intended'),
@@ -65,7 +65,6 @@ export function assertOnRecord(record: SignatureRecord, { operation, cid }: List
   }
 }
 
-function entryOf(row: { id: string; kind: string; body: Buffer }): AuditEntry {
-  const body = decode<AuditEntry>(new Uint8Array(row.body))
-  return { ...body, kind: row.kind, position: BigInt(row.id) }
+function entryOf({ position, body }: Awaited<ReturnType<typeof entriesOf>>[number]): AuditEntry {
+  return { ...(body as unknown as AuditEntry), position: BigInt(position) }
 }
