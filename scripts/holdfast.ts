@@ -20,7 +20,10 @@ const commands: Readonly<
     load: async () => (await import('./online/enroll.ts')).enrollCommand,
   },
   keys: {
-    usage: 'keys list | keys create ID [--curve K-256|P-256] | keys import ID --from FILE|-',
+    usage:
+      'keys list [--token URI] | keys create ID [--curve K-256|P-256] [--token URI] | ' +
+      'keys import ID --from FILE|- [--curve K-256|P-256] [--token URI] | keys check [ID] | ' +
+      'keys retire ID | keys unlatch SERIAL [--same-pin]',
     load: async () => (await import('./online/keys.ts')).keys,
   },
   callers: {

@@ -11,6 +11,11 @@ export function keysDir(config: Config): string {
   return join(config.dataDir, 'keys')
 }
 
+/** Where PIN latches lie: beside the service, and not in the database, which may be taken back. */
+export function latchDir(config: Config): string {
+  return join(config.dataDir, 'latches')
+}
+
 /**
  * The data directory and its folder of keys. Root's own is 0711: the private Postgres in it runs as
  * another user, who may pass through and read nothing; all else in it is 0600 or 0700.

@@ -90,6 +90,22 @@ export function withItem(text: string, item: object): string {
   return document.toString()
 }
 
+/** Adds fields to the item with this id, and keeps the file's comments. */
+export function withMark(
+  text: string,
+  id: string,
+  fields: Readonly<Record<string, unknown>>,
+): string {
+  const document = parseDocument(text)
+  const list = (document.get('list') as { toJSON(): { id?: unknown }[] } | null)?.toJSON() ?? []
+  const index = list.findIndex((item) => item.id === id)
+  if (index === -1) throw new TypeError(`no item ${id}`)
+  for (const [name, value] of Object.entries(fields)) {
+    document.setIn(['list', index, name], value)
+  }
+  return document.toString()
+}
+
 export type PdsEnv = ReadonlyMap<string, string>
 
 /** Exactly what a PDS needs in its environment. */

@@ -1,6 +1,5 @@
-import { join } from 'node:path'
 import type { Config } from './config.ts'
-import { keysDir } from './data-dir.ts'
+import { keysDir, latchDir } from './data-dir.ts'
 import { measuredSigner } from './measured.ts'
 import type { KeyEvents } from './key-events.ts'
 import type { Metrics } from './metrics.ts'
@@ -53,11 +52,6 @@ export async function openKeys(
   }
   parts.events.watch(() => backends.health())
   return { signers, backends }
-}
-
-/** Where PIN latches lie: beside the service, and not in the database, which may be taken back. */
-export function latchDir(config: Config): string {
-  return join(config.dataDir, 'latches')
 }
 
 function createKeyBackends({ config, sealer, environment, metrics, events, verify }: KeyParts) {

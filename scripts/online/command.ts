@@ -3,6 +3,7 @@ import type { Context } from '../../src/context.ts'
 import { createLogger } from '../../src/logger.ts'
 import { asciiJson } from '../../src/plc/text.ts'
 import { PolicyError } from '../../src/policy/error.ts'
+import { SignerError } from '../../src/signer/signer.ts'
 import { StoreError } from '../../src/store/error.ts'
 
 /** Takes what stands behind the command's name, answers the exit code of the contract. */
@@ -51,6 +52,9 @@ export function exitCodeOf(error: unknown): { code: number; message: string } {
   if (error instanceof ConfigError || error instanceof PolicyError)
     return { code: 2, message: error.message }
   if (error instanceof StoreError && (error.code === 'schema' || error.code === 'roles'))
+    return { code: 2, message: error.message }
+  // What will not change before a person changes it: a URI, a PIN file, a module.
+  if (error instanceof SignerError && error.code === 'key-unusable')
     return { code: 2, message: error.message }
   // node:util's parseArgs
   if (

@@ -41,7 +41,7 @@ export async function createFileKey(
 }
 
 export type ImportedKey =
-  | { readonly kind: 'imported'; readonly did: string }
+  | { readonly kind: 'imported'; readonly name: string; readonly did: string }
   /** A key of this name, or this key under another name, is there; nothing was written. */
   | { readonly kind: 'there'; readonly name: string; readonly did: string }
 
@@ -61,7 +61,7 @@ export async function importFileKey(
     if (known === did) return { kind: 'there', name: there.slice(0, -'.json'.length), did }
   }
   const made = await writeKeyFile(files, name, { curve, did, secret })
-  return made ? { kind: 'imported', did } : { kind: 'there', name, did }
+  return made ? { kind: 'imported', name, did } : { kind: 'there', name, did }
 }
 
 async function didOfSecret(curve: Curve, secret: Uint8Array): Promise<string> {

@@ -3,18 +3,25 @@ import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { P256Keypair, Secp256k1Keypair } from '@atproto/crypto'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createSealer } from '../../src/sealing/sealer.ts'
 import { openFileSigner } from '../../src/signer/file.ts'
+import { createTestDatabase } from '../support/postgres.ts'
+import type { TestDatabase } from '../support/postgres.ts'
 import { runCommand } from '../support/run-command.ts'
 import type { Ran } from '../support/run-command.ts'
 
 // The key that a PDS holds in the clear today. Wherever it goes wrong, it is never repeated.
 
+let database: TestDatabase
 let dir: string
 let hex: string
 let did: string
 
+beforeAll(async () => {
+  database = await createTestDatabase()
+})
+afterAll(async () => await database.drop())
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'holdfast-import-'))
   hex = randomBytes(32).toString('hex')
@@ -23,7 +30,7 @@ beforeEach(async () => {
 afterEach(async () => await rm(dir, { recursive: true }))
 
 async function run(args: readonly string[], input?: string): Promise<Ran> {
-  const env = { HOLDFAST_DATA_DIR: join(dir, 'data') }
+  const env = { HOLDFAST_DATA_DIR: join(dir, 'data'), DATABASE_URL: database.url }
   const ran = await runCommand(['keys', 'import', ...args], {
     env,
     cwd: dir,

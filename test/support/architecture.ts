@@ -121,7 +121,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/files, src/logger.ts, src/main.ts, src/client, type src/api, src/custody/read-log.ts,
     src/audit, src/open-log.ts, src/sequencer,
     src/custody/request.ts, src/directory, src/ecdsa/native.ts, src/plc, src/policy,
-    src/signer, src/store, node:fs, node:fs/promises, node:path, node:util`),
+    type src/sealing, src/signer, src/store, node:fs, node:fs/promises, node:path, node:util`),
   'scripts/online/verify': [...pureFolders, 'src/ecdsa', 'node:fs'],
   'scripts/holdfast.ts': ['scripts/online', 'node:util'],
   // Air-gapped: what it reaches is bounded further by a rule of its own.

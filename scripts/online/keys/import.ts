@@ -1,47 +1,45 @@
 import { open } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import type { Curve } from '../../src/plc/did-key.ts'
-import { importFileKey } from '../../src/signer/file.ts'
-import type { KeyFiles } from '../../src/signer/file.ts'
-import { MAX_HEX_BYTES, parsePrivateKeyHex } from '../../src/signer/hex-key.ts'
-import { SignerError } from '../../src/signer/signer.ts'
-import { UsageError, print, printJson } from './command.ts'
+import type { Curve } from '../../../src/plc/did-key.ts'
+import { nameOfHome } from '../../../src/signer/backends.ts'
+import { MAX_HEX_BYTES, parsePrivateKeyHex } from '../../../src/signer/hex-key.ts'
+import { SignerError } from '../../../src/signer/signer.ts'
+import { recordKey } from '../../../src/store/key-record.ts'
+import { UsageError, print, printJson } from '../command.ts'
+import { backUp, parseId, refuseTaken, tellHowToPin } from './create.ts'
+import { withRecord } from './open.ts'
+import { placeOf, placeOptions, placeUsage } from './place.ts'
+import type { MadeKey } from './place-kind.ts'
 
-const usage = 'keys import ID --from FILE|- [--curve K-256|P-256] [--json]'
+const usage = `keys import ID --from FILE|- [--curve K-256|P-256] [${placeUsage}] [--json]`
 
 /**
- * Seals the key that a PDS holds today. It comes from a file or standard input: an argument would be
+ * Takes in the key that a PDS holds today. It comes from a file or standard input: an argument would be
  * in the list of processes and in the shell's history. No message repeats what was given, for it
  * could be the key, in the wrong place.
  */
-export async function importKey(
-  args: string[],
-  openFiles: () => Promise<KeyFiles>,
-): Promise<number> {
-  const { id, from, curve, json } = parse(args)
+export async function importKey(args: string[]): Promise<number> {
+  const { id, from, curve, json, place } = parse(args)
   const secret = await readSecret(from, curve)
   if (secret === null) return 1
   try {
-    const key = await importFileKey(await openFiles(), id, { curve, secret })
-    if (key.kind === 'there')
-      return refuse(`file:${key.name} is there already; nothing was written`)
-    const uri = `file:${id}`
-    if (json) printJson({ id, curve, did: key.did, uri, exposed: true })
-    else tell({ id, curve, did: key.did, uri })
-    return 0
+    return await withRecord(async (ground) => {
+      const made = await place.kind.import(ground, place.uri, { name: id, curve, secret })
+      if ('there' in made) return refuseTaken(made)
+      const home = nameOfHome(made.uri)
+      await recordKey(ground.db, { kind: 'key.imported', key: id, keyDid: made.did, home })
+      if (json) printJson({ id, curve, ...made, exposed: true })
+      else tell({ name: id, curve, ...made })
+      return 0
+    })
   } finally {
     secret.fill(0)
   }
 }
 
-function tell({ id, curve, did, uri }: { id: string; curve: Curve; did: string; uri: string }) {
-  print(`Imported ${uri}. Back up the data directory and the secret before it signs anything.`)
-  print(
-    'To put it in force, add to keys.yaml, and its id to a caller in callers.yaml, and restart:',
-  )
-  print(
-    `  - { id: ${id}, class: online, curve: ${curve}, did: "${did}", uri: "${uri}", exposed: true }`,
-  )
+function tell(key: MadeKey & { name: string; curve: Curve }): void {
+  print(`Imported ${nameOfHome(key.uri)}. ${backUp(key)} before it signs anything.`)
+  tellHowToPin(key, ', exposed: true')
   print(
     'Whoever has seen the key can still sign with it; every start says so until it is replaced.',
   )
@@ -77,11 +75,12 @@ async function readText(from: string): Promise<Buffer> {
   return text.subarray(0, length)
 }
 
-function parse(args: string[]): { id: string; from: string; curve: Curve; json: boolean } {
+function parse(args: string[]) {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
     options: {
+      ...placeOptions,
       from: { type: 'string' },
       curve: { type: 'string', default: 'K-256' },
       json: { type: 'boolean', default: false },
@@ -89,11 +88,9 @@ function parse(args: string[]): { id: string; from: string; curve: Curve; json: 
   })
   const [id, extra] = positionals
   const { from, curve, json } = values
-  if (id === undefined || extra !== undefined || from === undefined) throw new UsageError(usage)
-  if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(id))
-    throw new UsageError(`${usage}\nID: use a-z, 0-9 and -`)
+  if (extra !== undefined || typeof from !== 'string') throw new UsageError(usage)
   if (curve !== 'K-256' && curve !== 'P-256') throw new UsageError(usage)
-  return { id, from, curve, json }
+  return { id: parseId(id, usage), from, curve, json, place: placeOf(values, usage) } as const
 }
 
 function refuse(message: string): number {
