@@ -89,9 +89,9 @@ export function createLogService(deps: LogServiceDeps): LogService {
     if (signer === null) throw new LogBroken('there is no checkpoint key')
     // A swap that failed may have left us ahead on a log that nobody checkpointed.
     if (log !== null && log.size() > held.size) log = null
-    log ??= await loadVerifiedLog(deps.store, held)
     const { range } = await deps.store.head()
-    if (range.size < Math.max(held.size, log.size())) throw behind(range.size, held.size)
+    if (range.size < held.size) throw behind(range.size, held.size)
+    log ??= await loadVerifiedLog(deps.store, held)
     if (held.size > log.size()) {
       await log.extendTo(held.size)
       checkRoot(log, held)
@@ -222,6 +222,7 @@ function touch(before: Traces, after: Traces): string | null {
 /** Shown to anybody: what comes from drivers stays in the log. */
 function causeOf(error: unknown): string {
   if (error instanceof LogBroken) return error.message
+  if (error instanceof RangeError) return 'the head of the log in the database is no head of a log'
   if (error instanceof HeldError)
     return error.code === 'conflict'
       ? 'another process has changed the held record'

@@ -1,9 +1,6 @@
 import { decode } from '@ipld/dag-cbor'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { openCheckpoint } from '../../src/audit/checkpoint.ts'
-import { appendLeaves, emptyRange, hashLeaf, rootOf } from '../../src/audit/merkle.ts'
-import { verifyEd25519 } from '../../src/sequencer/checkpoint-key.ts'
-import { appendEntries, openTestLog } from '../support/audit-log.ts'
+import { appendEntries, bodiesOf, openTestLog, wholeSizeOf } from '../support/audit-log.ts'
 import type { TestLog } from '../support/audit-log.ts'
 import { createTestDatabase } from '../support/postgres.ts'
 import type { TestDatabase } from '../support/postgres.ts'
@@ -20,31 +17,8 @@ afterEach(async () => {
   await database.drop()
 })
 
-async function bodies(): Promise<Uint8Array[]> {
-  const { rows } = await log.pool.query<{ body: Buffer }>(
-    'select body from audit_entries order by idx',
-  )
-  return rows.map(({ body }) => new Uint8Array(body))
-}
-
-/** @returns the size of a log that is whole, computed here from the bodies alone */
-async function wholeSize(): Promise<number> {
-  const all = await bodies()
-  const size = all.length
-  const root = rootOf(appendLeaves(emptyRange, all.map(hashLeaf)))
-  const held = await log.held.read()
-  expect(held).toMatchObject({ size })
-  expect(Buffer.from(held!.root)).toEqual(Buffer.from(root))
-  const published = await log.store.checkpoint()
-  const opened = openCheckpoint(
-    Buffer.from(published!.note),
-    [log.signerFor(held!.origin).key],
-    verifyEd25519,
-  )
-  expect(opened).toMatchObject({ size, origin: held!.origin })
-  expect(Buffer.from(opened.root)).toEqual(Buffer.from(root))
-  return size
-}
+const wholeSize = async () => await wholeSizeOf(log)
+const bodies = async () => await bodiesOf(log.pool)
 
 test('what waits is appended in order behind the entry that begins the log, and checkpointed', async () => {
   await log.append(3)

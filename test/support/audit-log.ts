@@ -2,11 +2,13 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { KeyObject } from 'node:crypto'
 import { decode } from '@ipld/dag-cbor'
 import type { Client, Pool } from 'pg'
-import { emptyRange, rootOf } from '../../src/audit/merkle.ts'
+import { openCheckpoint } from '../../src/audit/checkpoint.ts'
+import { appendLeaves, emptyRange, hashLeaf, rootOf } from '../../src/audit/merkle.ts'
 import { encodeEntry } from '../../src/audit/entry.ts'
-import { checkpointSigner } from '../../src/sequencer/checkpoint-key.ts'
+import { checkpointSigner, verifyEd25519 } from '../../src/sequencer/checkpoint-key.ts'
 import { createHeldFile } from '../../src/sequencer/held-file.ts'
 import type { HeldStore } from '../../src/sequencer/held.ts'
 import { createLogService } from '../../src/sequencer/log-service.ts'
@@ -19,12 +21,19 @@ import type { TestDatabase } from './postgres.ts'
 
 export type TestLog = Awaited<ReturnType<typeof openTestLog>>
 
-const { privateKey } = generateKeyPairSync('ed25519')
+/** Of the run: a process of its own is told it. */
+export const testKey = generateKeyPairSync('ed25519').privateKey
 
 /** The audit log of one instance over a real database, as the service builds it, without its timers. */
 export async function openTestLog(
   database: TestDatabase,
-  options: { heldDir?: string; held?: HeldStore; mayBegin?: boolean; pool?: Pool } = {},
+  options: {
+    heldDir?: string
+    held?: HeldStore
+    mayBegin?: boolean
+    pool?: Pool
+    key?: KeyObject
+  } = {},
 ) {
   const heldDir = options.heldDir ?? (await mkdtemp(join(tmpdir(), 'holdfast-held-')))
   const pool = options.pool ?? createPool(database.connection)
@@ -33,7 +42,7 @@ export async function openTestLog(
   const store = createAuditLogStore(pool)
   const held = options.held ?? createHeldFile(heldDir)
   const events: LogEvent[] = []
-  const signerFor = (origin: string) => checkpointSigner(privateKey, origin)
+  const signerFor = (origin: string) => checkpointSigner(options.key ?? testKey, origin)
   const service: LogService = createLogService({
     store,
     held,
@@ -111,4 +120,33 @@ export async function entriesOf(
     position,
     body: decode<Record<string, unknown>>(new Uint8Array(body)),
   }))
+}
+
+export async function bodiesOf(pool: Pick<Pool, 'query'>): Promise<Uint8Array[]> {
+  const { rows } = await pool.query<{ body: Buffer }>('select body from audit_entries order by idx')
+  return rows.map(({ body }) => new Uint8Array(body))
+}
+
+/**
+ * The size of a log that is whole, computed here from the bodies alone: contiguous, and what the held
+ * record and the published checkpoint say.
+ */
+export async function wholeSizeOf(log: TestLog): Promise<number> {
+  const bodies = await bodiesOf(log.pool)
+  const size = bodies.length
+  const { rows } = await log.pool.query('select max(idx)::int + 1 as size from audit_entries')
+  const root = Buffer.from(rootOf(appendLeaves(emptyRange, bodies.map(hashLeaf))))
+  const held = await log.held.read()
+  const note = (await log.store.checkpoint())?.note ?? ''
+  const keys = [log.signerFor(held?.origin ?? '').key]
+  const opened = openCheckpoint(Buffer.from(note), keys, verifyEd25519)
+  const facts = {
+    'an index is missing': rows[0]?.size === size,
+    'the held record has another size': held?.size === size,
+    'the held record has another root': root.equals(held?.root ?? new Uint8Array()),
+    'the checkpoint has another size': opened.size === size,
+    'the checkpoint has another root': root.equals(opened.root),
+  }
+  for (const [what, holds] of Object.entries(facts)) if (!holds) throw new Error(what)
+  return size
 }

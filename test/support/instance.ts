@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Pool } from 'pg'
 import { pino } from 'pino'
+import type { Logger } from '../../src/logger.ts'
 import { toConfig } from '../../src/config.ts'
 import { createContext } from '../../src/context.ts'
 import type { SignNowResult } from '../../src/custody/sign-now.ts'
@@ -24,13 +25,14 @@ export async function openInstance(options: {
   /** What an instance before this one left behind in the world. */
   directory?: FakeDirectory
   released?: readonly Released[]
+  log?: Logger
 }) {
   const { dataDir, databaseUrl, directory = createFakeDirectory() } = options
   const released = [...(options.released ?? [])]
   const context = await createContext({
     config: toConfig({ HOLDFAST_DATA_DIR: dataDir }, process.cwd()),
     secrets: { databaseUrl, databaseOwnerUrl: null, checkpointStoreUrl: null },
-    log: pino({ level: 'silent' }),
+    log: options.log ?? pino({ level: 'silent' }),
     withSigners: true,
     overrides: { directory },
   })
