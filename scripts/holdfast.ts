@@ -30,6 +30,10 @@ const commands: Readonly<
     usage: 'callers list | callers add NAME [--key ID] [--pds URL] | callers revoke ACCESS-KEY-ID',
     load: async () => (await import('./online/callers.ts')).callers,
   },
+  audit: {
+    usage: 'audit restore DIR | audit fork',
+    load: async () => (await import('./online/audit.ts')).audit,
+  },
   trust: {
     usage: 'trust init',
     load: async () => (await import('./online/trust.ts')).trust,

@@ -1,7 +1,9 @@
+import { benchAudit } from './audit.ts'
 import { benchEnroll } from './enroll.ts'
 import { benchSign } from './sign.ts'
 
 const benchmarks: Readonly<Record<string, (args: string[]) => Promise<object>>> = {
+  audit: benchAudit,
   enroll: benchEnroll,
   sign: benchSign,
 }
@@ -9,6 +11,7 @@ const benchmarks: Readonly<Record<string, (args: string[]) => Promise<object>>> 
 const usage = `Usage: npm run bench -- NAME [--json] [options]
 
   sign [--rounds N] [--count N] [--concurrency N]   operations signed per second through the KMS door
+  audit                                             what the audit log costs, and how soon it is checkpointed
   enroll [--count N]                                identities taken into care from a file of audit logs
 
 With --json, the last line is one JSON object.

@@ -85,6 +85,13 @@ export type AuditEntry =
       readonly origin: string
       readonly checkpointKey: string
     }
+  /** The database had fewer entries than were checkpointed; the others came back from an export. */
+  | {
+      readonly kind: 'database.restored'
+      readonly had: number
+      readonly size: number
+      readonly root: Uint8Array
+    }
   | {
       readonly kind: 'did.enrolled'
       readonly did: string
@@ -155,6 +162,8 @@ function subjectOf(entry: AuditEntry): string {
       return entry.request
     case 'trust.initialised':
       return entry.store
+    case 'database.restored':
+      return String(entry.size)
     case 'did.enrolled':
       return entry.did
     case 'caller.added':

@@ -34,6 +34,11 @@ export type Sequencing = {
   readonly head: LogHead
   /** null: nothing waited. Throws when the term is over; what was planned is then not in the log. */
   drain(limit: number, plan: (head: LogHead, taken: Drained[]) => Plan): Promise<Plan | null>
+  /**
+   * Appends entries that were exported, with the rows that they were written with. What is still in the
+   * outbox of them goes: a backup holds entries that were appended after it was made.
+   */
+  putBack(plan: (head: LogHead) => Plan): Promise<void>
   resign(): Promise<void>
 }
 

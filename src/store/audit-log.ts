@@ -2,6 +2,7 @@ import type { Pool, PoolClient } from 'pg'
 import type { CompactRange } from '../audit/merkle.ts'
 import { compactRange, HASH_BYTES } from '../audit/merkle.ts'
 import { lookedUpKinds } from './look-up.ts'
+import { lookUpOf, putBackRows } from './put-back.ts'
 import type { AuditLogStore, Drained, LogHead, Plan, Sequencing } from '../sequencer/ports.ts'
 
 /** Any fixed number: it names the sequencer's lock among the advisory locks of this database. */
@@ -86,6 +87,7 @@ async function elect(pool: Pool): Promise<Sequencing | null> {
     return {
       head,
       drain: async (limit, plan) => await drain(client, head.epoch, { limit, plan }),
+      putBack: async (plan) => await putBack(client, head.epoch, plan),
       resign: async () => {
         // Said, so that another is elected at once; the connection's end would say so too.
         if (broken === undefined)
@@ -131,6 +133,35 @@ async function drain(
   epoch: number,
   { limit, plan }: { limit: number; plan: (head: LogHead, taken: Drained[]) => Plan },
 ): Promise<Plan | null> {
+  return await inTerm(client, epoch, async (head) => {
+    const planned = plan(head, await take(client, limit))
+    if (planned.entries.length === 0) return null
+    await append(client, epoch, planned)
+    return planned
+  })
+}
+
+async function putBack(
+  client: PoolClient,
+  epoch: number,
+  plan: (head: LogHead) => Plan,
+): Promise<void> {
+  await inTerm(client, epoch, async (head) => {
+    const { entries, ...rest } = plan(head)
+    const found = entries.map((entry) => ({ ...entry, lookUp: lookUpOf(entry.body) }))
+    await append(client, epoch, { entries: found, ...rest })
+    await client.query('delete from audit_outbox where body = any($1::bytea[])', [
+      found.map(({ body }) => Buffer.from(body)),
+    ])
+    for (const { body } of found) await putBackRows(client, body)
+  })
+}
+
+async function inTerm<T>(
+  client: PoolClient,
+  epoch: number,
+  work: (head: LogHead) => Promise<T>,
+): Promise<T> {
   try {
     await client.query('begin')
     const { rows } = await client.query<HeadRow>({
@@ -139,11 +170,9 @@ async function drain(
     })
     const head = headOf(rows)
     if (head.epoch !== epoch) throw new Error('another instance was elected')
-    const taken = await take(client, limit)
-    const planned = plan(head, taken)
-    if (planned.entries.length > 0) await append(client, epoch, planned)
+    const result = await work(head)
     await client.query('commit')
-    return planned.entries.length === 0 ? null : planned
+    return result
   } catch (error) {
     await client.query('rollback').catch(() => undefined)
     throw error

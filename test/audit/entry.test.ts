@@ -99,6 +99,10 @@ const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind }, str
     },
     REQUEST,
   ],
+  'database.restored': [
+    { kind: 'database.restored', had: 3, size: 7, root: new Uint8Array(32) },
+    '7',
+  ],
   'did.enrolled': [{ kind: 'did.enrolled', did: DID, caller: 'pds', head: OTHER_CID }, DID],
   'caller.added': [{ kind: 'caller.added', ...serial }, 'HFAKAAAA'],
   'caller.revoked': [{ kind: 'caller.revoked', ...serial }, 'HFAKAAAA'],

@@ -66,6 +66,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/sequencer/held-file.ts': ['src/sequencer', 'node:crypto', 'node:fs/promises', 'node:path'],
   'src/sequencer/checkpoint-key.ts': list(`
     src/audit, src/files, node:crypto, node:fs/promises`),
+  'src/store/put-back.ts': list(`
+    src/store, type src/audit, src/plc, @ipld/dag-cbor, type pg`),
   'src/api': ['src/custody/request.ts', 'src/policy/policy-set.ts', 'zod'],
   // For programs of others: nothing of the service comes with it.
   'src/client': ['type src/api', 'node:crypto', 'node:timers/promises'],
@@ -192,7 +194,11 @@ const producers: Readonly<Record<string, readonly string[]>> = {
   Authorized: ['src/approval/authorize.ts'],
   // The benchmark's floor uses a key of its own without a service; see `intentFor` there.
   VerifiedCheckpoint: ['src/audit/checkpoint.ts'],
-  CommittedIntent: ['src/store/claim.ts', 'scripts/bench/sign.ts'],
+  CommittedIntent: [
+    'src/store/claim.ts',
+    'scripts/bench/audit-service.ts',
+    'scripts/bench/sign.ts',
+  ],
   VerifiedSignature: ['src/signer/release.ts'],
   RecordedOperation: ['src/store/submission.ts'],
 }

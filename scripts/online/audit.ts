@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { restoreLog } from '../../src/sequencer/restore.ts'
+import type { Restored } from '../../src/sequencer/restore.ts'
+import { recordRestored } from '../../src/store/restored.ts'
+import type { Context } from '../../src/context.ts'
+import { UsageError, print, printJson, withContext } from './command.ts'
+import type { Command } from './command.ts'
+
+const usage = 'audit restore DIR | audit fork [--json]'
+
+export const audit: Command = async ([verb, ...args]) => {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { json: { type: 'boolean' } },
+  })
+  const [folder, ...rest] = positionals
+  const json = values.json === true
+  if (verb === 'restore' && folder !== undefined && rest.length === 0)
+    return await restore(folder, json)
+  if (verb === 'fork' && folder === undefined) return await fork(json)
+  throw new UsageError(usage)
+}
+
+async function restore(folder: string, json: boolean): Promise<number> {
+  return await withContext(async ({ auditLog, db }) => {
+    const held = await auditLog.held.read()
+    if (held === null) {
+      process.stderr.write(
+        'there is no held record to restore up to; bring it back first (docs/operations.md)\n',
+      )
+      return 2
+    }
+    const outcome = await restoreLog(auditLog.store, held, (path) => readIn(folder, path))
+    if (outcome.kind === 'restored') await recordRestored(db, { had: outcome.from, held })
+    if (json) printJson(outcome)
+    else say(outcome)
+    return codes[outcome.kind]
+  })
+}
+
+const codes: Record<Restored['kind'], number> = {
+  restored: 0,
+  'nothing-missing': 0,
+  lost: 1,
+  'another-log': 1,
+  busy: 3,
+}
+
+function say(outcome: Restored): void {
+  switch (outcome.kind) {
+    case 'restored':
+      return print(
+        `Put back entries ${outcome.from} to ${outcome.to}: the root is the held one. ` +
+          'Signing goes on by itself. Credentials of callers made since the backup must be made again.',
+      )
+    case 'nothing-missing':
+      return print(`nothing is missing: the database has ${outcome.size} entries`)
+    case 'lost':
+      return print(
+        `entries ${outcome.from} to ${outcome.to} are neither in the database nor in the export; nothing was written. ` +
+          'Look for a newer export; if there is none, only "audit fork" helps.',
+      )
+    case 'another-log':
+      return print(
+        `with the entries of the export the log of ${outcome.size} entries has another root than the held one; ` +
+          'nothing was written. The database or the export was changed: use another backup.',
+      )
+    case 'busy':
+      return print('an instance of the service holds the log; stop it and try again')
+  }
+}
+
+async function readIn(folder: string, path: string): Promise<Uint8Array | null> {
+  try {
+    return new Uint8Array(await readFile(join(folder, path)))
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw error
+  }
+}
+
+/** What would be given up. That it may be given up is for officers to say, and no quorum is built yet. */
+async function fork(json: boolean): Promise<number> {
+  return await withContext(async ({ auditLog }: Context) => {
+    const held = await auditLog.held.read()
+    const { range } = await auditLog.store.head()
+    const gap = { held: held?.size ?? null, database: range.size, origin: held?.origin ?? null }
+    const message =
+      'denied: a log is forked only under an approved log-fork request, and this version has no quorum to approve one'
+    if (json) printJson({ denied: true, message, ...gap })
+    else {
+      print(`The held record has ${gap.held ?? 'no'} entries, the database ${gap.database}.`)
+      process.stderr.write(`${message}\n`)
+    }
+    return 1
+  })
+}
