@@ -17,9 +17,12 @@ export async function startServiceProcess(options: {
   dataDir: string
   databaseUrl: string
   plcUrl: string
+  /** What vendors' modules see. */
+  environment?: Readonly<Record<string, string>>
 }): Promise<ServiceProcess> {
   const child = spawn(process.execPath, [main, 'serve'], {
     env: {
+      ...options.environment,
       PATH: process.env['PATH'],
       HOLDFAST_DATA_DIR: options.dataDir,
       HOLDFAST_PORT: '0',

@@ -5,16 +5,17 @@ import { pino } from 'pino'
 import { toConfig } from '../../src/config.ts'
 import { createContext } from '../../src/context.ts'
 import type { Context } from '../../src/context.ts'
-import { keysDir, openSealer, prepareDataDir } from '../../src/data-dir.ts'
+import { openSealer, prepareDataDir } from '../../src/data-dir.ts'
 import { developmentKey, openPolicies, withItem } from '../../src/development.ts'
 import { doorsOf } from '../../src/doors.ts'
-import type { KeyConfig } from '../../src/policy/policy-set.ts'
 import { listen } from '../../src/http/server.ts'
 import type { KeyFiles } from '../../src/signer/file.ts'
 import { addCredential } from '../../src/store/callers.ts'
 import type { NewCredential } from '../../src/store/callers.ts'
 import { startDirectory } from '../e2e/support/directory.ts'
 import type { TestDirectory } from '../e2e/support/directory.ts'
+import { replaceKey } from './pinned-key.ts'
+import type { KeyEntry } from './pinned-key.ts'
 import { createTestDatabase } from './postgres.ts'
 
 /** The service as `main.ts` builds it, in this process: real Postgres, file keys, HTTP and a directory. */
@@ -32,8 +33,6 @@ export type Service = {
   readonly lines: readonly Record<string, unknown>[]
   readonly stop: () => Promise<void>
 }
-
-export type KeyEntry = Pick<KeyConfig, 'did'> & Partial<KeyConfig>
 
 export type ServiceOptions = {
   /** What `keys.yaml` says of the key `pds`, in the place of a new key file. */
@@ -94,18 +93,6 @@ async function addCaller(config: ReturnType<typeof toConfig>, name: string): Pro
   const path = join(dir, 'callers.yaml')
   const text = await readFile(path, 'utf8')
   await writeFile(path, withItem(text, { name, keys: [developmentKey] }))
-}
-
-/** Puts another key behind the id of the development key, in `keys.yaml`. */
-export async function replaceKey(
-  config: ReturnType<typeof toConfig>,
-  makeKey: (files: KeyFiles) => Promise<KeyEntry>,
-): Promise<void> {
-  const key = await makeKey({ dir: keysDir(config), sealer: await openSealer(config) })
-  const path = join(config.dataDir, 'policies', 'keys.yaml')
-  const empty = 'keys: holdfast/keys/v1\nlist: []\n'
-  const entry = { id: developmentKey, class: 'online', curve: 'K-256', ...key }
-  await writeFile(path, withItem(empty, entry))
 }
 
 /** `Authorization: Bearer` of a credential. */

@@ -29,6 +29,8 @@ export async function startHoldfast(options: {
   dataDir: string
   plcUrl: string
   logFile: string
+  /** What vendors' modules and SDKs see. */
+  env?: Record<string, string>
   /** For one that is started again: the PDS knows where it was. */
   port?: number
 }): Promise<Holdfast> {
@@ -36,6 +38,8 @@ export async function startHoldfast(options: {
     // What `npm start` runs.
     args: [join(checkout, 'scripts/start.mjs')],
     env: {
+      ...options.env,
+      PATH: process.env['PATH'] ?? '',
       HOLDFAST_PORT: String(options.port ?? 0),
       HOLDFAST_DATA_DIR: options.dataDir,
       HOLDFAST_PLC_URL: options.plcUrl,

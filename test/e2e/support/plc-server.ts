@@ -12,9 +12,12 @@ export type PlcServer = { url: string; child: Child; stop(): Promise<void> }
 export async function startPlcServer(dir: string): Promise<PlcServer> {
   const database = await openPrivateServer({ dataDir: join(dir, 'plc'), log: silentLog })
   try {
+    // It makes its own tables, so it comes as the owner of the database.
+    const url = new URL(database.url)
+    url.username = database.owner.user
     const { child, port } = await startMain({
       args: [join(import.meta.dirname, 'plc-main.ts')],
-      env: { DATABASE_URL: database.url, LOG_ENABLED: 'true', LOG_LEVEL: 'info' },
+      env: { DATABASE_URL: url.href, LOG_ENABLED: 'true', LOG_LEVEL: 'info' },
       cwd: dir,
       logFile: join(dir, 'plc.log'),
       readyMs: 30_000,

@@ -1,0 +1,16 @@
+import { describe, expect, test } from 'vitest'
+import { missingForPkcs11 } from '../../support/softhsm.ts'
+import { stallService } from './stalled-service.ts'
+
+const missing = missingForPkcs11()
+
+describe.skipIf(missing !== null)(`a token (needs ${missing ?? 'nothing more'})`, () => {
+  test('that hangs for 30 s under load: the service lives, says "busy", and resumes by itself', async () => {
+    const stall = await stallService(30_000)
+    console.info(JSON.stringify(stall))
+    expect(Object.keys(stall.answers).sort()).toEqual(['400 ThrottlingException', 'signed'])
+    expect(stall.healthP99).toBeLessThan(50)
+    expect(stall.slowest).toBeLessThan(5_500)
+    expect(stall.resumed).toBeLessThan(1_000)
+  })
+})
