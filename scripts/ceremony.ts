@@ -1,6 +1,7 @@
 import { exitCodeOf } from './offline/command.ts'
 import type { Command } from './offline/command.ts'
 import { checkShares, checkSharesUsage } from './offline/check-shares.ts'
+import { digest, digestUsage } from './offline/digest.ts'
 import { identity, identityUsage } from './offline/identity.ts'
 import { keygen, keygenUsage } from './offline/keygen.ts'
 import { split, splitUsage } from './offline/split.ts'
@@ -11,6 +12,7 @@ const commands: Readonly<Record<string, { readonly usage: string; readonly run: 
   split: { usage: splitUsage, run: split },
   'check-shares': { usage: checkSharesUsage, run: checkShares },
   identity: { usage: identityUsage, run: identity },
+  digest: { usage: digestUsage, run: digest },
   unlatch: { usage: unlatchUsage, run: unlatchCommand },
 }
 

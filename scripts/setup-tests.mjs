@@ -1,4 +1,4 @@
-// What the tests need beyond the packages: a compiler, SoftHSM2, age, and addons built with the compiler.
+// What the tests need beyond the packages: a compiler, SoftHSM2, age, strace, and addons built with the compiler.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,6 +16,7 @@ const programs = {
   'softhsm2-util': 'softhsm2',
   'pkcs11-tool': 'opensc',
   age: 'age',
+  strace: 'strace',
 }
 const emulator = join(root, 'test/support/kms-emulator')
 

@@ -20,7 +20,7 @@ export class AgeError extends Error {
 export async function sealTo(recipient: string, content: Uint8Array): Promise<Uint8Array> {
   const encrypter = new Encrypter()
   encrypter.addRecipient(recipient)
-  return await encrypter.encrypt(content)
+  return await readAll(await encrypter.encrypt(streamOf(content)))
 }
 
 /** @param identity `AGE-SECRET-KEY-1…` @throws AgeError */
@@ -37,7 +37,7 @@ export async function sealWithPassphrase(
 ): Promise<Uint8Array> {
   const encrypter = new Encrypter()
   encrypter.setPassphrase(passphrase)
-  return await encrypter.encrypt(content)
+  return await readAll(await encrypter.encrypt(streamOf(content)))
 }
 
 /** @throws AgeError */
@@ -62,10 +62,34 @@ export function isAgeFile(content: Uint8Array): boolean {
 async function decrypt(decrypter: Decrypter, sealed: Uint8Array): Promise<Uint8Array> {
   if (sealed.length > MAX_SEALED_BYTES) throw new AgeError('damaged', new Error('too long'))
   try {
-    return await decrypter.decrypt(sealed)
+    return await readAll(await decrypter.decrypt(streamOf(sealed)))
   } catch (cause) {
     // The library has one class of error and this one text for a key that does not fit.
     const isForeign = cause instanceof Error && cause.message.startsWith('no identity matched')
     throw new AgeError(isForeign ? 'identity' : 'damaged', cause)
   }
+}
+
+// Whole buffers the library turns into streams and back with `Response`, for which Node loads its HTTP
+// client. Nothing of that belongs here.
+function streamOf(content: Uint8Array): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start: (controller) => {
+      controller.enqueue(Uint8Array.from(content))
+      controller.close()
+    },
+  })
+}
+
+async function readAll(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  const reader = stream.getReader()
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) break
+    chunks.push(value)
+  }
+  const content = Uint8Array.from(Buffer.concat(chunks))
+  for (const chunk of chunks) chunk.fill(0)
+  return content
 }
