@@ -31,7 +31,7 @@ const commands: Readonly<
     load: async () => (await import('./online/callers.ts')).callers,
   },
   audit: {
-    usage: 'audit restore DIR | audit fork',
+    usage: 'audit restore DIR | audit fork | audit reconcile',
     load: async () => (await import('./online/audit.ts')).audit,
   },
   trust: {

@@ -116,6 +116,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
       log,
       metrics,
       gate: auditLog.gate,
+      plcUrl: config.plcUrl,
     }),
     readiness: async () =>
       await checkReadiness(

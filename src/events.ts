@@ -1,5 +1,19 @@
+import type { ForeignOperation } from './custody/compare.ts'
 import type { CustodyEvent } from './custody/events.ts'
 import type { Logger } from './logger.ts'
+
+function foreignMessage(operation: ForeignOperation): string {
+  const until = `a stronger key can undo it until ${operation.deadline.toISOString()}`
+  switch (operation.class) {
+    case 'our-key':
+      return `one of our keys signed an operation that is not on record; ${until}`
+    case 'loss':
+      return `none of our keys is in the identity any more; ${until}`
+    case 'foreign':
+    case 'user':
+      return `an operation of somebody else took the place of others; ${until}`
+  }
+}
 
 /** One line per event of custody, for people and for alerting. `alarm: true` asks for a person. */
 export function reportTo(log: Logger): (event: CustodyEvent) => void {
@@ -42,6 +56,18 @@ export function reportTo(log: Logger): (event: CustodyEvent) => void {
         return log.warn(
           { event: event.kind, caller: event.caller, err: event.error },
           `the PDS of caller ${event.caller} does not list its accounts`,
+        )
+      case 'operation-foreign': {
+        const { operation } = event
+        const fields = { event: event.kind, ...operation }
+        if (operation.class === 'user')
+          return log.info(fields, 'a user changed an identity in care')
+        return log.error({ alarm: true, ...fields }, foreignMessage(operation))
+      }
+      case 'operation-nullified':
+        return log.error(
+          { alarm: true, event: event.kind, ...event.operation },
+          `an operation that was signed here was nullified by ${event.operation.by}`,
         )
       case 'search-budget-spent':
         return log.warn(

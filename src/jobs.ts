@@ -5,6 +5,9 @@ import type { Logger } from './logger.ts'
 /** Looks in the directory's log for what was submitted: one read for each, at most 20 in a run. */
 const RECONCILE_EVERY_MS = 60_000
 
+/** What the directory shows is compared twice a minute, so that an alarm comes within one. */
+const FOLLOW_EVERY_MS = 30_000
+
 /** A checkpoint follows an append within both of these and what the work takes. */
 const SEQUENCE_EVERY_MS = 25
 const LOOK_EVERY_MS = 125
@@ -15,12 +18,23 @@ export type Jobs = {
 }
 
 /** What the service does by itself. The first run is at once: a service that died may have left work. */
-export function startJobs(context: Pick<Context, 'reconcile' | 'auditLog'>, log: Logger): Jobs {
+export function startJobs(
+  context: Pick<Context, 'reconcile' | 'auditLog' | 'follow'>,
+  log: Logger,
+): Jobs {
   const { auditLog } = context
   const jobs = [
     repeat(RECONCILE_EVERY_MS, log, async (signal) => {
       const found = await context.reconcile(signal)
       if (found.looked > 0) log.info({ job: 'reconcile', ...found }, 'submissions looked for')
+    }),
+    repeat(FOLLOW_EVERY_MS, log, async (signal) => {
+      const { foreign, ...found } = await context.follow(signal)
+      if (found.operations > 0)
+        log.info(
+          { job: 'follow', ...found, nullified: found.nullified.length, foreign: foreign.length },
+          'operations of identities in care compared with the record',
+        )
     }),
     repeat(SEQUENCE_EVERY_MS, log, async (signal) => {
       while (!signal.aborted && (await auditLog.sequence()) > 0);

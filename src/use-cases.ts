@@ -1,5 +1,7 @@
 import type { CustodyDeps } from './custody/ask.ts'
 import type { Cancel } from './custody/cancel.ts'
+import { compareOnward } from './custody/compare.ts'
+import type { Compared, ForeignOperation, NullifiedOperation } from './custody/compare.ts'
 import { enroll } from './custody/enroll.ts'
 import type { EnrollOutcome } from './custody/enroll.ts'
 import { createFindIdentity } from './custody/find-identity.ts'
@@ -16,6 +18,7 @@ import type { SignRequest } from './custody/sign-request.ts'
 import { createSubmit } from './custody/submit.ts'
 import type { Submit, SubmitDeps } from './custody/submit.ts'
 import type { PlcDirectory } from './directory/directory.ts'
+import { createDirectoryExport } from './directory/follow.ts'
 import { listAccountsOverHttp } from './directory/pds-http.ts'
 import type { SubmitOperation } from './directory/submit.ts'
 import { reportTo } from './events.ts'
@@ -29,6 +32,8 @@ import type { SigningGate } from './sequencer/gate.ts'
 import type { Signer } from './signer/signer.ts'
 import { createCancel } from './store/cancel.ts'
 import type { Database } from './store/database.ts'
+import { createEnrolmentStore } from './store/enrolment.ts'
+import { createFollowStore } from './store/follow-store.ts'
 import { createAccountSearch } from './store/enrolment-search.ts'
 import { createRequestStore } from './store/request-store.ts'
 import { findKeptRequest } from './store/request-views.ts'
@@ -43,6 +48,8 @@ export type UseCases = {
   readonly cancel: Cancel
   /** Looks for what was submitted and not seen in the directory's log since. */
   readonly reconcile: (signal: AbortSignal) => Promise<Reconciled>
+  /** Reads the directory's export on, and compares it with the record; what is strange is reported. */
+  readonly follow: (signal: AbortSignal) => Promise<Followed>
   readonly enroll: (did: string, caller: string) => Promise<EnrollOutcome>
 }
 
@@ -55,6 +62,7 @@ export type UseCaseParts = {
   readonly verify: EcdsaVerify
   readonly log: Logger
   readonly metrics: Metrics
+  readonly plcUrl: string
   /** Whether anything may be signed now. */
   readonly gate: SigningGate
 }
@@ -91,8 +99,43 @@ export function createUseCases(parts: UseCaseParts): UseCases {
     submit: measuredAction(metrics, 'submit', createSubmit(submission)),
     cancel: measuredAction(metrics, 'cancel', createCancel(db)),
     reconcile: async (signal) => await reconcile(submission, signal),
+    follow: async (signal) => await follow(parts, reading, signal),
     enroll: async (did, caller) => await enroll(did, caller, custody),
   }
+}
+
+export type Followed = {
+  readonly operations: number
+  readonly own: number
+  readonly foreign: readonly ForeignOperation[]
+  readonly nullified: readonly NullifiedOperation[]
+}
+
+async function follow(
+  { db, policies, plcUrl }: UseCaseParts,
+  reading: Pick<CustodyDeps, 'directory' | 'verify' | 'report'>,
+  signal: AbortSignal,
+): Promise<Followed> {
+  let found: Followed = { operations: 0, own: 0, foreign: [], nullified: [] }
+  const deps = {
+    ...reading,
+    store: createFollowStore(db, createEnrolmentStore(db)),
+    directoryUrl: plcUrl,
+    directoryExport: createDirectoryExport(plcUrl),
+    ourKeys: policies.keys.filter((key) => key.class === 'online').map((key) => key.did),
+  }
+  const onPage = ({ lines, own, foreign, nullified }: Compared) => {
+    for (const operation of foreign) reading.report({ kind: 'operation-foreign', operation })
+    for (const operation of nullified) reading.report({ kind: 'operation-nullified', operation })
+    found = {
+      operations: found.operations + lines,
+      own: found.own + own,
+      foreign: [...found.foreign, ...foreign],
+      nullified: [...found.nullified, ...nullified],
+    }
+  }
+  await compareOnward(deps, onPage, signal)
+  return found
 }
 
 /** No claim while the audit log is not as it must be: nothing is written on top of it, and no key used. */

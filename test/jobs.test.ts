@@ -6,6 +6,8 @@ import { startJobs } from '../src/jobs.ts'
 
 const nothing = { looked: 0, confirmed: 0, lost: 0, unread: 0 }
 
+const follow = async () => ({ operations: 0, own: 0, foreign: [], nullified: [] })
+
 /** A log to which nothing is ever appended. */
 const auditLog = {
   look: async () => {},
@@ -26,7 +28,7 @@ it('submissions are looked for as soon as the service starts, and a run under wa
     runs += 1
     return { ...nothing, looked: 1, confirmed: 1 }
   }
-  const jobs = startJobs({ reconcile, auditLog }, logTo(lines))
+  const jobs = startJobs({ reconcile, auditLog, follow }, logTo(lines))
   await jobs.stop()
   expect(runs).toBe(1)
   expect(lines).toMatchObject([{ job: 'reconcile', looked: 1, confirmed: 1 }])
@@ -35,7 +37,7 @@ it('submissions are looked for as soon as the service starts, and a run under wa
 it('a run that fails is logged and ends nothing', async () => {
   const lines: Record<string, unknown>[] = []
   const reconcile = async () => await Promise.reject(new Error('the database is away'))
-  const jobs = startJobs({ reconcile, auditLog }, logTo(lines))
+  const jobs = startJobs({ reconcile, auditLog, follow }, logTo(lines))
   await sleep(10)
   await jobs.stop()
   expect(lines).toMatchObject([{ msg: 'a job failed' }])
@@ -43,6 +45,6 @@ it('a run that fails is logged and ends nothing', async () => {
 
 it('a run that found nothing to do says nothing', async () => {
   const lines: Record<string, unknown>[] = []
-  await startJobs({ reconcile: async () => nothing, auditLog }, logTo(lines)).stop()
+  await startJobs({ reconcile: async () => nothing, auditLog, follow }, logTo(lines)).stop()
   expect(lines).toEqual([])
 })

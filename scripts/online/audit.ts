@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { restoreLog } from '../../src/sequencer/restore.ts'
 import type { Restored } from '../../src/sequencer/restore.ts'
-import { recordRestored } from '../../src/store/restored.ts'
+import { recordReconciled, recordRestored } from '../../src/store/log-deeds.ts'
 import type { Context } from '../../src/context.ts'
 import { UsageError, print, printJson, withContext } from './command.ts'
 import type { Command } from './command.ts'
 
-const usage = 'audit restore DIR | audit fork [--json]'
+const usage = 'audit restore DIR | audit fork | audit reconcile [--json]'
 
 export const audit: Command = async ([verb, ...args]) => {
   const { values, positionals } = parseArgs({
@@ -21,6 +21,7 @@ export const audit: Command = async ([verb, ...args]) => {
   if (verb === 'restore' && folder !== undefined && rest.length === 0)
     return await restore(folder, json)
   if (verb === 'fork' && folder === undefined) return await fork(json)
+  if (verb === 'reconcile' && folder === undefined) return await reconcile(json)
   throw new UsageError(usage)
 }
 
@@ -81,6 +82,35 @@ async function readIn(folder: string, path: string): Promise<Uint8Array | null> 
     throw error
   }
 }
+
+/** Reads the directory on to its end; what was found before is in the entries. */
+async function reconcile(json: boolean): Promise<number> {
+  return await withContext(async ({ follow, db, config }) => {
+    const found = await follow(AbortSignal.timeout(RECONCILE_DEADLINE_MS))
+    const { operations, own } = found
+    const counts = {
+      operations,
+      own,
+      foreign: found.foreign.length,
+      nullified: found.nullified.length,
+    }
+    await recordReconciled(db, { directory: config.plcUrl, ...counts })
+    if (json) printJson({ ...counts, operationsWithoutOutcome: found.foreign })
+    else {
+      print(
+        `${operations} operations of identities in care since the last look; ${own} are on record.`,
+      )
+      for (const one of found.foreign)
+        print(
+          `${one.class}: ${one.did} ${one.cid}, can be undone until ${one.deadline.toISOString()}`,
+        )
+      for (const one of found.nullified) print(`nullified: ${one.did} ${one.cid}, by ${one.by}`)
+    }
+    return found.foreign.some((one) => one.class !== 'user') || found.nullified.length > 0 ? 1 : 0
+  })
+}
+
+const RECONCILE_DEADLINE_MS = 600_000
 
 /** What would be given up. That it may be given up is for officers to say, and no quorum is built yet. */
 async function fork(json: boolean): Promise<number> {

@@ -92,6 +92,31 @@ export type AuditEntry =
       readonly size: number
       readonly root: Uint8Array
     }
+  /** In force in the directory, and signed by nobody here; `deadline`: until then it can be undone. */
+  | {
+      readonly kind: 'operation.foreign'
+      readonly did: string
+      readonly cid: string
+      readonly class: 'our-key' | 'loss' | 'foreign' | 'user'
+      readonly createdAt: number
+      readonly deadline: number
+    }
+  /** Signed here, and not in force any more; `by` is the operation that came instead. */
+  | ({
+      readonly kind: 'operation.nullified'
+      readonly did: string
+      readonly cid: string
+      readonly by: string
+    } & RequestId)
+  /** What a run of `audit reconcile` has found. */
+  | {
+      readonly kind: 'reconciliation.reported'
+      readonly directory: string
+      readonly operations: number
+      readonly own: number
+      readonly foreign: number
+      readonly nullified: number
+    }
   | {
       readonly kind: 'did.enrolled'
       readonly did: string
@@ -160,6 +185,11 @@ function subjectOf(entry: AuditEntry): string {
     case 'submission.unknown':
     case 'operation.confirmed':
       return entry.request
+    case 'operation.foreign':
+    case 'operation.nullified':
+      return entry.cid
+    case 'reconciliation.reported':
+      return entry.directory
     case 'trust.initialised':
       return entry.store
     case 'database.restored':

@@ -1,3 +1,4 @@
+import type { ForeignOperation, NullifiedOperation } from './compare.ts'
 import type { LimitUse } from '../policy/evaluate.ts'
 
 /** What operators are told as it happens. The record itself is in the audit entries. */
@@ -25,4 +26,8 @@ export type CustodyEvent =
       readonly listed: boolean
     }
   | { readonly kind: 'accounts-unlisted'; readonly caller: string; readonly error: unknown }
+  /** An operation of an identity in care that has no outcome here. */
+  | { readonly kind: 'operation-foreign'; readonly operation: ForeignOperation }
+  /** One that was signed here is not in force any more. */
+  | { readonly kind: 'operation-nullified'; readonly operation: NullifiedOperation }
   | { readonly kind: 'search-budget-spent'; readonly caller: string }

@@ -53,6 +53,7 @@ export const applicationPrivileges: Readonly<Record<string, TablePrivileges>> = 
     ],
   },
   submissions: { table: ['SELECT', 'INSERT', 'UPDATE'], update: [] },
+  followed: { table: ['SELECT', 'INSERT'], update: ['cursor'] },
   account_searches: { table: ['SELECT', 'INSERT', 'UPDATE'], update: [] },
   listed_accounts: { table: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'], update: [] },
 }

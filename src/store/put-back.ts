@@ -11,11 +11,20 @@ import { lookedUpKinds } from './look-up.ts'
 
 type Entry = { readonly kind: string; readonly at: number } & Readonly<Record<string, unknown>>
 
+/** The field of each that is its subject. */
+const subjects: Record<(typeof lookedUpKinds)[number], string> = {
+  'caller.revoked': 'accessKeyId',
+  'key.retired': 'keyDid',
+  'operation.foreign': 'cid',
+  'operation.nullified': 'cid',
+  'signature.produced': 'request',
+}
+
 /** Under what an entry that was exported is looked up here. */
 export function lookUpOf(body: Uint8Array): string | null {
-  const { kind, accessKeyId, keyDid } = decode<Record<string, unknown>>(body)
-  if (!lookedUpKinds.some((known) => known === kind)) return null
-  return `${String(kind)} ${String(kind === 'caller.revoked' ? accessKeyId : keyDid)}`
+  const entry = decode<Record<string, unknown>>(body)
+  const kind = lookedUpKinds.find((known) => known === entry['kind'])
+  return kind === undefined ? null : `${kind} ${String(entry[subjects[kind]])}`
 }
 
 /**

@@ -206,6 +206,12 @@ export const auditCheckpoint = pgTable('audit_checkpoint', {
   note: text().notNull(),
 })
 
+/** How far the export of a directory was followed. */
+export const followed = pgTable('followed', {
+  directory: text().primaryKey(),
+  cursor: bigint({ mode: 'number' }).notNull(),
+})
+
 /** How far the door has looked by itself for a caller's accounts, and what it may still spend on it. */
 export const accountSearches = pgTable('account_searches', {
   caller: text().primaryKey(),

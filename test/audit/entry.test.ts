@@ -103,6 +103,32 @@ const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind }, str
     { kind: 'database.restored', had: 3, size: 7, root: new Uint8Array(32) },
     '7',
   ],
+  'operation.foreign': [
+    {
+      kind: 'operation.foreign',
+      did: 'did:plc:a',
+      cid: 'c',
+      class: 'loss',
+      createdAt: 1,
+      deadline: 2,
+    },
+    'c',
+  ],
+  'operation.nullified': [
+    { kind: 'operation.nullified', request: REQUEST, did: 'did:plc:a', cid: 'c', by: 'd' },
+    'c',
+  ],
+  'reconciliation.reported': [
+    {
+      kind: 'reconciliation.reported',
+      directory: 'https://plc.directory',
+      operations: 3,
+      own: 2,
+      foreign: 1,
+      nullified: 0,
+    },
+    'https://plc.directory',
+  ],
   'did.enrolled': [{ kind: 'did.enrolled', did: DID, caller: 'pds', head: OTHER_CID }, DID],
   'caller.added': [{ kind: 'caller.added', ...serial }, 'HFAKAAAA'],
   'caller.revoked': [{ kind: 'caller.revoked', ...serial }, 'HFAKAAAA'],

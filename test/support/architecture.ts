@@ -36,7 +36,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/custody': list(`
     src/plc, src/policy, src/approval, type src/audit, node:crypto,
     src/signer/signer.ts, src/signer/release.ts, src/directory/directory.ts,
-    type src/directory/submit.ts`),
+    type src/directory/submit.ts, type src/directory/follow.ts`),
+  'src/store/follow-store.ts': list(`
+    src/store, type src/custody, @ipld/dag-cbor, drizzle-orm`),
   'src/campaign': list(`
     src/custody, src/directory/directory.ts, src/plc, type src/policy, node:timers/promises`),
   'src/ecdsa': ['src/plc', 'node:crypto'],
@@ -79,7 +81,11 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/config.ts': ['node:fs', 'node:path'],
   'src/logger.ts': ['pino'],
   'src/readiness.ts': [],
-  'src/events.ts': ['type src/custody/events.ts', 'type src/logger.ts'],
+  'src/events.ts': [
+    'type src/custody/events.ts',
+    'type src/custody/compare.ts',
+    'type src/logger.ts',
+  ],
   'src/data-dir.ts': list(`
     src/config.ts, src/files, src/sealing, node:crypto, node:fs/promises, node:path`),
   'src/policy-files.ts': ['src/config.ts', 'src/policy', 'node:fs/promises', 'node:path'],

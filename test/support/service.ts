@@ -17,6 +17,7 @@ import type { TestDirectory } from '../e2e/support/directory.ts'
 import { replaceKey } from './pinned-key.ts'
 import type { KeyEntry } from './pinned-key.ts'
 import { createTestDatabase } from './postgres.ts'
+import type { TestDatabase } from './postgres.ts'
 
 /** The service as `main.ts` builds it, in this process: real Postgres, file keys, HTTP and a directory. */
 export type Service = {
@@ -24,6 +25,7 @@ export type Service = {
   readonly dataDir: string
   readonly context: Context
   readonly directory: TestDirectory
+  readonly database: TestDatabase
   /** The caller of a development start, and another with a key of its own name but the same rights. */
   readonly pds: NewCredential
   readonly other: NewCredential
@@ -72,6 +74,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     dataDir,
     context,
     directory,
+    database,
     pds,
     other,
     keyDid,
