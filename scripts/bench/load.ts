@@ -1,8 +1,15 @@
 import { Agent, request } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Requests prepared beforehand, so that the client's own work is as small as it can be. */
 export type Prepared = { headers: [string, string][]; body: string }
-export type Job = { url: string; concurrency: number; requests: Prepared[] }
+export type Job = {
+  url: string
+  concurrency: number
+  requests: Prepared[]
+  /** Each is due at its time, whatever became of those before; null: as fast as they are answered. */
+  perSecond: number | null
+}
 export type LoadResult = { seconds: number; milliseconds: number[]; answers: string[] }
 
 /** A process of its own, as a PDS is: it shares no event loop with what it measures. */
@@ -18,7 +25,10 @@ async function run(job: Job): Promise<LoadResult> {
   const started = performance.now()
   const worker = async () => {
     for (let index = next++; index < job.requests.length; index = next++) {
-      const sent = performance.now()
+      const due = job.perSecond === null ? 0 : started + (index * 1_000) / job.perSecond
+      if (due > performance.now()) await sleep(due - performance.now())
+      // From when it was due: a service that stops for a while must not look fast.
+      const sent = job.perSecond === null ? performance.now() : due
       answers[index] = await send(job.url, agent, job.requests[index] as Prepared)
       milliseconds.push(performance.now() - sent)
     }

@@ -10,7 +10,8 @@ const benchmarks: Readonly<Record<string, (args: string[]) => Promise<object>>> 
 
 const usage = `Usage: npm run bench -- NAME [--json] [options]
 
-  sign [--rounds N] [--count N] [--concurrency N]   operations signed per second through the KMS door
+  sign [--backend file|pkcs11] [--rounds N] [--count N] [--concurrency N]
+                                                    operations signed per second through the KMS door
   audit                                             what the audit log costs, and how soon it is checkpointed
   enroll [--count N]                                identities taken into care from a file of audit logs
 
