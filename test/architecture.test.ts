@@ -103,9 +103,9 @@ const bad: readonly Bad[] = [
   {
     what: 'code where only types are allowed',
     ...one(
-      'src/audit/x.ts',
+      'src/signer/x.ts',
       "import { evaluate, type Decision } from '../policy/evaluate.ts'\nevaluate() as Decision",
-      `${list}: src/audit/x.ts: src/audit may not import src/policy/evaluate.ts`,
+      `${list}: src/signer/x.ts: src/signer may not import src/policy/evaluate.ts`,
     ),
   },
   {

@@ -1,6 +1,6 @@
 import * as dagCbor from '@ipld/dag-cbor'
 import type { Decision } from '../policy/evaluate.ts'
-import type { OperationCounts } from '../policy/facts.ts'
+import type { OperationCounts, PreviousOperation } from '../policy/facts.ts'
 import type { ChangeKind, OperationClass } from '../policy/policy-set.ts'
 
 /** An entry is read by strangers in years to come: its bytes must fit a tile bundle (C2SP tlog-tiles). */
@@ -14,6 +14,11 @@ type KeyName = { readonly key: string; readonly keyDid: string }
 /** What was sent to the directory, or seen in its log. */
 type Submitted = RequestId & { readonly did: string; readonly cid: string }
 
+/** How the operation that `prev` names stood when it was judged. */
+export type Standing = Pick<PreviousOperation, 'owner' | 'nullified' | 'ours'> & {
+  readonly recordedAt: number
+}
+
 /** All that is needed to judge a request again from the log alone. */
 export type JudgedRequest = RequestId & {
   readonly caller: string
@@ -23,6 +28,8 @@ export type JudgedRequest = RequestId & {
   /** The exact unsigned bytes, and those of the signed operation that `prev` names. */
   readonly unsigned: Uint8Array
   readonly previous: Uint8Array | null
+  /** What was known of that operation; `recordedAt` in milliseconds. null where it is not known here. */
+  readonly standing: Standing | null
   readonly did: string | null
   readonly class: OperationClass
   readonly changes: readonly ChangeKind[]
@@ -36,7 +43,8 @@ export type JudgedRequest = RequestId & {
 }
 
 /**
- * What happened, in the closed vocabulary of the log. Never a secret, never a person's name.
+ * What happened, in the closed vocabulary of the log. Never a secret, a person's name
+ * or words of somebody outside.
  * `signature.intended` names the signatures that it replaces: those are never handed out again.
  */
 export type AuditEntry =
@@ -71,12 +79,9 @@ export type AuditEntry =
       readonly reason: string
     } & RequestId)
   | ({ readonly kind: 'submission.accepted' } & Submitted)
-  | ({
-      readonly kind: 'submission.refused'
-      readonly status: number
-      readonly message: string
-    } & Submitted)
-  | ({ readonly kind: 'submission.unknown'; readonly message: string } & Submitted)
+  /** Without the directory's words, which are anybody's. */
+  | ({ readonly kind: 'submission.refused'; readonly status: number } & Submitted)
+  | ({ readonly kind: 'submission.unknown' } & Submitted)
   | ({ readonly kind: 'operation.confirmed' } & Submitted)
   /** The first entry of a log: where its last checkpoint is held, its name, and who signs those (vkey). */
   | {
@@ -117,6 +122,8 @@ export type AuditEntry =
       readonly foreign: number
       readonly nullified: number
     }
+  /** The policies in force from here on, as the canonical bytes whose SHA-256 is their digest. */
+  | { readonly kind: 'policy.changed'; readonly digest: Uint8Array; readonly set: Uint8Array }
   | {
       readonly kind: 'did.enrolled'
       readonly did: string
@@ -155,7 +162,7 @@ export type AuditEntry =
 /** An entry as it goes into the outbox: hashed and stored once, never built again from columns. */
 export type EncodedEntry = {
   readonly kind: AuditEntry['kind']
-  /** What the entry is about, for look-ups only: a request, a DID, an access key id or a token's serial. */
+  /** What the entry is about, for look-ups only: a request, a DID, an access key id, a token's serial. */
   readonly subject: string
   readonly body: Uint8Array
 }
@@ -194,6 +201,8 @@ function subjectOf(entry: AuditEntry): string {
       return entry.store
     case 'database.restored':
       return String(entry.size)
+    case 'policy.changed':
+      return Buffer.from(entry.digest).toString('hex')
     case 'did.enrolled':
       return entry.did
     case 'caller.added':

@@ -1,11 +1,12 @@
 import { authorize } from '../approval/authorize.ts'
+import type { Standing } from '../audit/entry.ts'
 import type { SigningBytes } from '../plc/encode.ts'
 import { encodeSignedOperation } from '../plc/encode.ts'
 import type { Finding } from '../policy/finding.ts'
 import { operationData } from '../plc/operation.ts'
 import { evaluate } from '../policy/evaluate.ts'
 import type { Decision } from '../policy/evaluate.ts'
-import type { Circumstances, Facts, Subject } from '../policy/facts.ts'
+import type { Circumstances, Facts, PreviousOperation, Subject } from '../policy/facts.ts'
 import type { PolicySet } from '../policy/policy-set.ts'
 import type { ClaimSnapshot, Judged, Observation, StoredRequest, Verdict } from './ports.ts'
 import { leaseLives } from './request.ts'
@@ -188,6 +189,7 @@ function judged(
     digest,
     unsigned: bytes,
     previous: previous === null ? null : encodeSignedOperation(previous.operation),
+    standing: previous === null ? null : standingOf(previous),
     did: previous?.did ?? null,
     class: facts.operationClass,
     changes: facts.changeKinds,
@@ -198,6 +200,10 @@ function judged(
     didRuleCounts: facts.circumstances.didRuleCounts,
     observedHead: facts.circumstances.observedHead,
   }
+}
+
+function standingOf({ owner, nullified, ours, recordedAt }: PreviousOperation): Standing {
+  return { owner, nullified, ours, recordedAt: recordedAt.getTime() }
 }
 
 const stop = (value: Stop): Verdict<Stop> => ({ kind: 'stop', value })

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto'
-import * as dagCbor from '@ipld/dag-cbor'
 import { z } from 'zod'
+import { policySetDigest } from './canonical.ts'
 import { parseCallers } from './parse/callers.ts'
 import { malformed, parseDuration, parseFile } from './parse/file.ts'
 import { groupsSchema, resolveGroups } from './parse/groups.ts'
@@ -77,7 +76,7 @@ export function parsePolicySet(files: PolicyFiles): PolicySet {
     publication: publicationOf(written.publication),
     ceremony: written.ceremony ?? null,
   }
-  return deepFreeze({ ...content, digest: digestOf(content), roster })
+  return deepFreeze({ ...content, digest: policySetDigest(content), roster })
 }
 
 function publicationOf(text: string | undefined): number | null {
@@ -85,13 +84,6 @@ function publicationOf(text: string | undefined): number | null {
   const seconds = parseDuration(text)
   if (seconds === null) throw malformed('policy.yaml: publication: write a time such as 6h')
   return seconds
-}
-
-/** The roster is not in it: officers change by a chain of their own, under the same policies. */
-function digestOf(content: Omit<PolicySet, 'digest' | 'roster'>): Uint8Array {
-  return createHash('sha256')
-    .update(dagCbor.encode({ ...content, format: 'holdfast/policy-set/v1' }))
-    .digest()
 }
 
 function deepFreeze<T>(value: T): T {

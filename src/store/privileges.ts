@@ -30,6 +30,7 @@ export const applicationPrivileges: Readonly<Record<string, TablePrivileges>> = 
   audit_tiles: appendOnly,
   audit_head: { table: ['SELECT'], update: ['epoch', 'size', 'peaks'] },
   audit_checkpoint: { table: ['SELECT'], update: ['size', 'note'] },
+  policy_sets: appendOnly,
   caller_credentials: { table: ['SELECT', 'INSERT'], update: ['serial'] },
   identities: { table: ['SELECT', 'INSERT'], update: ['did'] },
   operations: { table: ['SELECT', 'INSERT'], update: ['nullified'] },
@@ -61,5 +62,6 @@ export const applicationPrivileges: Readonly<Record<string, TablePrivileges>> = 
 /** Of the columns that number themselves. */
 export const applicationSequences: Readonly<Record<string, readonly ('USAGE' | 'SELECT')[]>> = {
   audit_outbox_id_seq: ['USAGE', 'SELECT'],
+  policy_sets_id_seq: ['USAGE'],
   listed_accounts_position_seq: ['USAGE'],
 }

@@ -132,17 +132,11 @@ async function putSignature(client: PoolClient, entry: Entry): Promise<void> {
 
 async function putSubmission(client: PoolClient, entry: Entry, outcome: string): Promise<void> {
   await client.query(
-    `insert into submissions (request_id, outcome, status, message, sent_at)
-     values ($1, $2, $3, $4, $5)
+    `insert into submissions (request_id, outcome, status, sent_at)
+     values ($1, $2, $3, $4)
      on conflict (request_id) do update set outcome = excluded.outcome, status = excluded.status,
-       message = excluded.message, sent_at = excluded.sent_at, checked_at = null, confirmed_at = null`,
-    [
-      entry['request'],
-      outcome,
-      entry['status'] ?? null,
-      entry['message'] ?? null,
-      new Date(entry.at),
-    ],
+       message = null, sent_at = excluded.sent_at, checked_at = null, confirmed_at = null`,
+    [entry['request'], outcome, entry['status'] ?? null, new Date(entry.at)],
   )
 }
 

@@ -212,6 +212,13 @@ export const followed = pgTable('followed', {
   cursor: bigint({ mode: 'number' }).notNull(),
 })
 
+/** Which policies were in force from when on; their bytes are in the log. The newest row counts. */
+export const policySets = pgTable('policy_sets', {
+  id: bigserial({ mode: 'bigint' }).primaryKey(),
+  digest: bytea().notNull(),
+  at: at('at').notNull(),
+})
+
 /** How far the door has looked by itself for a caller's accounts, and what it may still spend on it. */
 export const accountSearches = pgTable('account_searches', {
   caller: text().primaryKey(),

@@ -142,13 +142,12 @@ function namesOf({ requestId, did, cid }: RecordedOperation) {
 
 function entryOf(recorded: RecordedOperation, submission: Submission): AuditEntry {
   const names = namesOf(recorded)
-  const message = submission.message ?? ''
   switch (submission.outcome) {
     case 'accepted':
       return { kind: 'submission.accepted', ...names }
     case 'refused':
-      return { kind: 'submission.refused', ...names, status: submission.status ?? 0, message }
+      return { kind: 'submission.refused', ...names, status: submission.status ?? 0 }
     case 'unknown':
-      return { kind: 'submission.unknown', ...names, message }
+      return { kind: 'submission.unknown', ...names }
   }
 }

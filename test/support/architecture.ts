@@ -27,7 +27,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/approval': list(`
     src/plc, src/policy, src/ecdsa/der.ts, src/ecdsa/error.ts, src/ecdsa/release.ts,
     @ipld/dag-cbor, zod, node:crypto`),
-  'src/audit': ['src/plc', 'type src/policy', '@ipld/dag-cbor', 'node:crypto'],
+  'src/audit': ['src/plc', 'src/policy', '@ipld/dag-cbor', 'node:crypto'],
   'src/words': ['@scure/bip39', 'node:crypto'],
   'src/ceremony': list(`
     src/plc, src/policy, src/approval, src/audit, @ipld/dag-cbor, zod, node:crypto`),
@@ -62,7 +62,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/signer/pkcs11/child-link.ts': ['src/signer/pkcs11', 'node:child_process'],
   'src/store': list(`
     src/custody/ports.ts, src/custody/request.ts, type src/custody, src/audit, src/plc, src/sealing,
-    type src/directory/submit.ts, src/sequencer/held.ts, type src/sequencer,
+    type src/directory/submit.ts, src/sequencer/held.ts, type src/sequencer, src/policy/canonical.ts,
     type src/policy, type src/signer/signer.ts, drizzle-orm, pg, node:*`),
   'src/sequencer': ['src/audit', '@ipld/dag-cbor'],
   'src/sequencer/held-file.ts': ['src/sequencer', 'node:crypto', 'node:fs/promises', 'node:path'],

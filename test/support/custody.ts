@@ -23,6 +23,7 @@ import type { KeyFiles } from '../../src/signer/file.ts'
 import type { Signer } from '../../src/signer/signer.ts'
 import { createDatabase, createPool } from '../../src/store/database.ts'
 import { createAccountSearch } from '../../src/store/enrolment-search.ts'
+import { recordPolicies } from '../../src/store/policy-sets.ts'
 import { createRequestStore } from '../../src/store/request-store.ts'
 import { createFakeDirectory } from './fake-directory.ts'
 import { createFakePds } from './fake-pds.ts'
@@ -65,6 +66,7 @@ export async function openCustody(options: Options = {}) {
   const pool = watchedPool(createPool(database.connection), watch)
   const outside = outsidePool(database)
   const db = createDatabase(pool)
+  await recordPolicies(db, policies)
   const directory = createFakeDirectory()
   const events: CustodyEvent[] = []
   const released: Released[] = []
