@@ -11,6 +11,7 @@ import type { Sealer } from './sealing/sealer.ts'
 import { describeHealth } from './signer/backend.ts'
 import { createBackends, schemeOf } from './signer/backends.ts'
 import type { Backends } from './signer/backends.ts'
+import { createAwsKmsBackend } from './signer/awskms/backend.ts'
 import { createFileBackend } from './signer/file.ts'
 import { createPkcs11Backend } from './signer/pkcs11/backend.ts'
 import { moduleEnvironment } from './signer/pkcs11/environment.ts'
@@ -64,6 +65,7 @@ function createKeyBackends({ config, sealer, environment, metrics, events, verif
         pinFile: config.pkcs11PinFile,
         report: events.onPlaceState,
       }),
+      awskms: createAwsKmsBackend({ verify, report: events.onPlaceState }),
     },
     {
       verify,

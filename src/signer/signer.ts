@@ -29,8 +29,9 @@ export type KeyUse = {
 }
 
 /**
- * A key backend. Uses the key at most once per call (in each of its homes, where there are several),
- * and never outside a committed intent. After an abort the key may have been used; no signature was
+ * A key backend. Gives at most one signature per call (in each of its homes, where there are several),
+ * over the intent's own bytes and never outside a committed one. Where an answer was lost on its way,
+ * the same call may ask again for the same bytes. After an abort the key may have been used; no signature was
  * released.
  */
 export type Signer = {

@@ -56,8 +56,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/plc, type src/policy, src/signer/signer.ts, src/files, zod, node:crypto,
     node:fs/promises, node:path, node:timers/promises, node:buffer, type src/signer/backend.ts`),
   'src/signer/awskms': list(`
-    src/plc, type src/policy, type src/signer/backend.ts, src/signer/signer.ts,
-    src/signer/release.ts, src/ecdsa, @aws-sdk/client-kms, node:crypto, node:timers/promises`),
+    src/plc, type src/policy, src/signer/signer.ts, src/signer/release.ts,
+    type src/signer/backend.ts, src/ecdsa, @aws-sdk/client-kms, node:crypto,
+    node:timers/promises`),
   'src/signer/pkcs11/module.ts': ['src/signer/pkcs11', 'pkcs11js', 'node:module'],
   'src/signer/pkcs11/child-link.ts': ['src/signer/pkcs11', 'node:child_process'],
   'src/store': list(`

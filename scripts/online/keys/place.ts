@@ -1,10 +1,11 @@
 import { schemeOf } from '../../../src/signer/backends.ts'
 import { UsageError } from '../command.ts'
 import { filePlace } from './file-place.ts'
+import { kmsPlace } from './kms-place.ts'
 import type { PlaceKind } from './place-kind.ts'
 import { tokenPlace } from './token-place.ts'
 
-const kinds: readonly PlaceKind[] = [filePlace, tokenPlace]
+const kinds: readonly PlaceKind[] = [filePlace, tokenPlace, kmsPlace]
 
 /** For `parseArgs`. */
 export const placeOptions: Record<string, { type: 'string' }> = Object.fromEntries(

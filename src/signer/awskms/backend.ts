@@ -7,6 +7,7 @@ import type { KeyConfig } from '../../policy/policy-set.ts'
 import { verifyForRelease } from '../release.ts'
 import { SignerError } from '../signer.ts'
 import type { CommittedIntent, KeyUse, Signer } from '../signer.ts'
+import type { Backend, PlaceHealth, PlaceState } from '../backend.ts'
 import { createKmsClient } from './client.ts'
 import type { KmsClient } from './client.ts'
 import type { KmsFault } from './fault.ts'
@@ -24,21 +25,8 @@ export type AwsKmsOptions = {
   /** The backend verifies what it gets, so that it can stop using a key by itself. */
   readonly verify: EcdsaVerify
   readonly limits?: Partial<AwsKmsLimits>
-  /** Each change of a key's state. */
-  readonly report?: (key: string, state: KeyState) => void
-}
-
-export type AwsKmsHealth = { readonly key: string; readonly state: KeyState }
-
-export type AwsKmsBackend = {
-  /**
-   * Opens a key and proves that it is the pinned one. AWS KMS being away now does not stop this: the
-   * signer says `unavailable` until the key has been looked at.
-   * @throws SignerError `key-unusable`
-   */
-  openSigner(key: KeyConfig): Promise<Signer>
-  health(): readonly AwsKmsHealth[]
-  close(): Promise<void>
+  /** Each change of a key's state, by the name of its place. */
+  readonly report?: (place: string, state: PlaceState) => void
 }
 
 type Place = { readonly client: KmsClient; readonly pace: Pace }
@@ -46,6 +34,7 @@ type Place = { readonly client: KmsClient; readonly pace: Pace }
 type OpenKey = {
   readonly key: KeyConfig
   readonly arn: string
+  readonly region: string
   readonly place: Place
   readonly states: KeyStates
   readonly verify: EcdsaVerify
@@ -53,8 +42,11 @@ type OpenKey = {
   readonly alarm: Alarm
 }
 
-/** All keys of a service in AWS KMS. Keys of one endpoint share its connections and its rate. */
-export function createAwsKmsBackend(options: AwsKmsOptions): AwsKmsBackend {
+/**
+ * All keys of a service in AWS KMS. Keys of one endpoint share its connections and its rate, but each
+ * is a place of its own to operators: one may be disabled while the next one signs.
+ */
+export function createAwsKmsBackend(options: AwsKmsOptions): Backend {
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const places = new Map<string, Place>()
   const opened = new Map<OpenKey, AbortController>()
@@ -69,17 +61,18 @@ export function createAwsKmsBackend(options: AwsKmsOptions): AwsKmsBackend {
     return place
   }
 
-  async function openSigner(key: KeyConfig): Promise<Signer> {
-    const uri = parseAwsKmsUri(key.uri ?? '')
+  async function openSigner(key: KeyConfig, keyUri: string): Promise<Signer> {
+    const uri = uriOf(key, keyUri)
     const alarm = createAlarm()
     const states = createKeyStates((state) => {
-      options.report?.(key.id, state)
+      options.report?.(nameOf(key, uri.region), placeState(state))
       if (state.kind !== 'ready') alarm.ring()
     })
     const place = placeOf(uri)
     const open: OpenKey = {
       key,
       arn: uri.arn,
+      region: uri.region,
       place,
       states,
       verify: options.verify,
@@ -106,8 +99,7 @@ export function createAwsKmsBackend(options: AwsKmsOptions): AwsKmsBackend {
 
   return {
     openSigner,
-    health: () =>
-      [...opened.keys()].map(({ key, states }) => ({ key: key.id, state: states.current() })),
+    health: () => [...opened.keys()].map(healthOf),
     close: async () => {
       for (const ending of opened.values()) ending.abort()
       opened.clear()
@@ -117,6 +109,35 @@ export function createAwsKmsBackend(options: AwsKmsOptions): AwsKmsBackend {
   }
 }
 
+function uriOf({ id }: KeyConfig, uri: string): ReturnType<typeof parseAwsKmsUri> {
+  try {
+    return parseAwsKmsUri(uri)
+  } catch (cause) {
+    if (!(cause instanceof SignerError)) throw cause
+    throw new SignerError('key-unusable', `keys.yaml: key ${id}: ${cause.message}`, { cause })
+  }
+}
+
+const nameOf = ({ id }: KeyConfig, region: string) => `${id} in AWS KMS ${region}`
+
+function healthOf({ key, region, states }: OpenKey): PlaceHealth {
+  const state = states.current()
+  const keys = state.kind === 'distrusted' ? { [key.id]: state.message } : {}
+  return { place: nameOf(key, region), state: placeState(state), keys }
+}
+
+/** In the words that all places share. One that is distrusted waits for a person as one that is unfit. */
+function placeState({ kind, message, since }: KeyState): PlaceState {
+  const kinds = {
+    ready: 'ready',
+    unchecked: 'reconnecting',
+    away: 'reconnecting',
+    unfit: 'unusable',
+    distrusted: 'unusable',
+  } as const
+  return { kind: kinds[kind], since, message, serial: null }
+}
+
 async function sign(open: OpenKey, intent: CommittedIntent, signal: AbortSignal): Promise<KeyUse> {
   const { states, limits } = open
   // One that is `unfit` or `away` may be well again, and this call finds out.
@@ -124,9 +145,14 @@ async function sign(open: OpenKey, intent: CommittedIntent, signal: AbortSignal)
     requireReady(open)
   }
   const until = performance.now() + limits.signMs
-  const report = (fault: KmsFault) => noteFault(states, fault)
+  const report = (fault: KmsFault) => {
+    // Whoever gives up on us says nothing about the key.
+    if (!signal.aborted) noteFault(states, fault)
+  }
   const digest = requestDigest(intent.authorized.bytes)
-  const use = await tryUntil({ until, signal, report }, async () => signOnce(open, digest, until))
+  const use = await tryUntil({ until, signal, report }, async () =>
+    signOnce(open, digest, { until, signal }),
+  )
   await verifyOrStop(open, intent, use)
   states.signed()
   return use
@@ -136,11 +162,16 @@ async function sign(open: OpenKey, intent: CommittedIntent, signal: AbortSignal)
 async function signOnce(
   { key, arn, place, states }: OpenKey,
   digest: Uint8Array,
-  until: number,
+  { until, signal }: { readonly until: number; readonly signal: AbortSignal },
 ): Promise<KeyUse> {
-  const leave = await place.pace.enter(until - performance.now())
+  const left = () => Math.max(1, Math.ceil(until - performance.now()))
+  const leave = await place.pace.enter(left(), signal)
   try {
-    const answer = await place.client.sign(arn, digest, Math.max(1, until - performance.now()))
+    const answer = await place.client.sign(
+      arn,
+      digest,
+      AbortSignal.any([signal, AbortSignal.timeout(left())]),
+    )
     if (answer.arn !== arn) throw wrong(states, `key ${key.id}: ${answer.arn} signed instead`)
     return { signature: toCompact(states, answer.der), home: null, requestId: answer.requestId }
   } finally {

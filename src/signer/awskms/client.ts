@@ -30,11 +30,13 @@ export type KmsClient = {
   /** Tells a caller's credentials of our own door from AWS's. @throws KmsFault */
   checkCredentials(): Promise<void>
   /** @throws KmsFault */
-  sign(arn: string, digest: Uint8Array, withinMs: number): Promise<SignAnswer>
+  sign(arn: string, digest: Uint8Array, until: AbortSignal): Promise<SignAnswer>
   /** @throws KmsFault */
   describe(arn: string): Promise<KeyDescription>
   close(): void
 }
+
+const NEVER = new AbortController().signal
 
 /** How the access keys begin that Holdfast gives to its own callers. */
 const OWN_ACCESS_KEYS = 'HFAK'
@@ -44,8 +46,8 @@ export function createKmsClient(
   limits: AwsKmsLimits,
 ): KmsClient {
   const client = openSdkClient(place, limits)
-  const bounded = (withinMs = limits.requestMs) => ({
-    abortSignal: AbortSignal.timeout(Math.ceil(Math.min(withinMs, limits.requestMs))),
+  const bounded = (until: AbortSignal = NEVER) => ({
+    abortSignal: AbortSignal.any([until, AbortSignal.timeout(limits.requestMs)]),
   })
   return {
     async checkCredentials() {
@@ -57,14 +59,14 @@ export function createKmsClient(
         )
       }
     },
-    async sign(arn, digest, withinMs) {
+    async sign(arn, digest, until) {
       const command = new SignCommand({
         KeyId: arn,
         Message: digest,
         MessageType: 'DIGEST',
         SigningAlgorithm: 'ECDSA_SHA_256',
       })
-      const answer = await asFault(client.send(command, bounded(withinMs)))
+      const answer = await asFault(client.send(command, bounded(until)))
       if (!(answer.Signature instanceof Uint8Array)) {
         throw new KmsFault('lost', 'the answer holds no signature')
       }

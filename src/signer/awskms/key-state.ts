@@ -6,7 +6,11 @@ import { MAX_BAD_SIGNATURES } from './limits.ts'
  */
 export type KeyStateKind = 'unchecked' | 'ready' | 'away' | 'unfit' | 'distrusted'
 
-export type KeyState = { readonly kind: KeyStateKind; readonly message: string }
+export type KeyState = {
+  readonly kind: KeyStateKind
+  readonly message: string
+  readonly since: Date
+}
 
 /** How one key is, by what its calls and looks said. Never waits for anything. */
 export type KeyStates = {
@@ -21,40 +25,42 @@ export type KeyStates = {
   signedWrongly(message: string): void
 }
 
-const READY: KeyState = { kind: 'ready', message: 'ready' }
-
 /**
  * After a signature that does not verify the key is used no more until a look finds the pinned key
  * again; after three without a good one in between, until a person has looked and restarts the service.
  */
 export function createKeyStates(onChange: (state: KeyState) => void): KeyStates {
-  let state: KeyState = { kind: 'unchecked', message: 'has not been looked at yet' }
+  let state: KeyState = {
+    kind: 'unchecked',
+    message: 'has not been looked at yet',
+    since: new Date(),
+  }
   let bad = 0
-  const become = (next: KeyState) => {
-    const changed = next.kind !== state.kind || next.message !== state.message
-    state = next
-    if (changed) onChange(next)
+  const become = (kind: KeyStateKind, message: string) => {
+    const changed = kind !== state.kind
+    state = { kind, message, since: changed ? new Date() : state.since }
+    if (changed) onChange(state)
   }
   return {
     current: () => state,
     looksRight() {
-      if (bad < MAX_BAD_SIGNATURES) become(READY)
+      if (bad < MAX_BAD_SIGNATURES) become('ready', 'ready')
     },
     signed() {
       bad = 0
       // What was under way when the key was found to be another one changes nothing.
-      if (state.kind !== 'distrusted') become(READY)
+      if (state.kind !== 'distrusted') become('ready', 'ready')
     },
     failed(kind, message) {
-      if (state.kind !== 'distrusted') become({ kind, message })
+      if (state.kind !== 'distrusted') become(kind, message)
     },
     isOther(message) {
-      become({ kind: 'distrusted', message })
+      become('distrusted', message)
     },
     signedWrongly(message) {
       bad += 1
       const end = bad < MAX_BAD_SIGNATURES ? '' : '; it is used again after a restart only'
-      become({ kind: 'distrusted', message: `${message}${end}` })
+      become('distrusted', `${message}${end}`)
     },
   }
 }

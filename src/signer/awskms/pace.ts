@@ -4,11 +4,11 @@ import { KmsFault } from './fault.ts'
 export type Pace = {
   /**
    * Waits for a place among the calls under way, and for its turn by the rate. Whoever would wait
-   * longer than `patienceMs` is told so at once, and takes no turn from anybody.
+   * longer than `patienceMs` is told so at once, and takes no turn from anybody; so is who is aborted.
    * @returns to be called when the call is over
    * @throws KmsFault `throttled`
    */
-  enter(patienceMs: number): Promise<() => void>
+  enter(patienceMs: number, signal?: AbortSignal): Promise<() => void>
 }
 
 /**
@@ -27,37 +27,45 @@ export function createPace(
     if (next === undefined) free += 1
     else next()
   }
-  async function place(patienceMs: number): Promise<void> {
+  async function place(patience: AbortSignal): Promise<void> {
     if (free > 0) {
       free -= 1
       return
     }
     await new Promise<void>((resolve, reject) => {
-      const enter = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-      const timer = setTimeout(() => {
+      const giveUp = () => {
         waiting.splice(waiting.indexOf(enter), 1)
         reject(new KmsFault('throttled', 'too many calls are under way'))
-      }, patienceMs)
+      }
+      const enter = () => {
+        patience.removeEventListener('abort', giveUp)
+        resolve()
+      }
+      patience.addEventListener('abort', giveUp, { once: true })
       waiting.push(enter)
     })
   }
   return {
-    async enter(patienceMs) {
+    async enter(patienceMs, signal = NEVER) {
       const since = now()
-      await place(patienceMs)
+      await place(
+        AbortSignal.any([signal, AbortSignal.timeout(Math.max(0, Math.ceil(patienceMs)))]),
+      )
       try {
-        await sleep(turns.take(Math.max(0, patienceMs - (now() - since))))
+        const wait = turns.take(Math.max(0, patienceMs - (now() - since)))
+        if (wait > 0) await sleep(wait, undefined, { signal })
       } catch (error) {
         leave()
-        throw error
+        throw error instanceof KmsFault
+          ? error
+          : new KmsFault('throttled', 'aborted before its turn')
       }
       return leave
     },
   }
 }
+
+const NEVER = new AbortController().signal
 
 /** A token bucket, as the time at which the next call may go (GCRA). */
 function createTurns(perSecond: number, now: () => number) {

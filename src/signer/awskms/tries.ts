@@ -36,7 +36,7 @@ export async function tryUntil<T>(
       if (signal.aborted || performance.now() + pause >= until) {
         throw failed(mayHaveSigned ? 'timeout' : 'unavailable', fault)
       }
-      await sleep(pause)
+      await sleep(pause, undefined, { signal }).catch(() => undefined)
     }
   }
 }

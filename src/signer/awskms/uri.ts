@@ -11,6 +11,9 @@ export type AwsKmsUri = {
   readonly rate: number
 }
 
+/** Where a key is made, and what its URI must say besides the ARN. */
+export type AwsKmsPlace = Pick<AwsKmsUri, 'region' | 'endpoint'>
+
 /** Below the lowest quota of an account and region that AWS documents for ECC keys (300). */
 export const DEFAULT_RATE = 200
 const MAX_RATE = 10_000
@@ -54,7 +57,7 @@ export function parseAwsKmsUri(uri: string): AwsKmsUri {
 }
 
 /** `region=` and `endpoint=` of the place where a key is to be made. @throws SignerError `key-unusable` */
-export function parseAwsKmsPlace(uri: string): { region: string; endpoint: string } {
+export function parseAwsKmsPlace(uri: string): AwsKmsPlace {
   const { path, attributes } = split(uri)
   const region = attributes.get('region') ?? ''
   if (path !== '' || !/^[a-z]{2}(?:-[a-z]+)+-\d$/.test(region)) {
@@ -67,6 +70,13 @@ export function parseAwsKmsPlace(uri: string): { region: string; endpoint: strin
     region,
     endpoint: endpoint === undefined ? `https://kms.${region}.${domain}` : toEndpoint(endpoint),
   }
+}
+
+/** The URI by which `keys.yaml` refers to a key. */
+export function formatAwsKmsUri(arn: string, { endpoint }: AwsKmsPlace): string {
+  const uri = `awskms:///${arn}`
+  const isAwsOwn = parseAwsKmsUri(uri).endpoint === endpoint
+  return isAwsOwn ? uri : `${uri}?endpoint=${encodeURIComponent(endpoint)}`
 }
 
 function split(uri: string): { path: string; attributes: Map<string, string> } {

@@ -80,6 +80,8 @@ describe.skipIf(missing !== null)('what lasts longer than a caller waits', () =>
   test('nobody listens: unavailable, readiness says so, and ready again without a call', async () => {
     const key = await openKey()
     await key.proxy.down()
+    // A kept connection may end under the call, and then nobody knows.
+    expect(['unavailable', 'timeout']).toContain(await key.sign())
     expect(await key.sign()).toBe('unavailable')
     await expect(key.signer.check(within(100))).rejects.toMatchObject({ code: 'unavailable' })
     await key.proxy.up()
@@ -132,12 +134,12 @@ describe.skipIf(missing !== null)('a fault of the key or of the configuration', 
   test('the key is disabled, for real, and enabled again: the look finds both', async () => {
     const key = await openKey({ ...QUICK, checkEveryMs: 60 })
     await key.emulator.disable(key.keys.k.arn)
-    await until(() => key.state() === 'unfit')
+    await until(() => key.state() === 'unusable')
     expect(await key.sign()).toBe('key-unusable')
     await key.emulator.enable(key.keys.k.arn)
     await until(() => key.state() === 'ready')
     expect(await key.sign()).toBe('signed')
-    expect(key.backend.states).toContain('unfit')
+    expect(key.backend.states).toContain('unusable')
   })
 })
 
@@ -163,13 +165,13 @@ describe.skipIf(missing !== null)('what is not the pinned key’s signature', ()
       const key = await openKey({ ...QUICK, recheckEveryMs: 150 })
       key.proxy.fault(faultFor(key))
       expect(await key.sign()).toBe('signature-invalid')
-      expect(key.state()).toBe('distrusted')
+      expect(key.state()).toBe('unusable')
       const used = key.proxy.signs()
       expect(await key.sign()).toBe('key-unusable')
       expect(key.proxy.signs()).toBe(used)
       await until(() => key.state() === 'ready')
       expect(await key.sign()).toBe('signed')
-      expect(key.backend.states).toContain('distrusted')
+      expect(key.backend.states).toContain('unusable')
     },
   )
 
@@ -193,7 +195,7 @@ describe.skipIf(missing !== null)('what is not the pinned key’s signature', ()
       { mode: 'public-key', key: await key.emulator.makeKey('K-256') },
       { on: 'GetPublicKey', ...FOREVER },
     )
-    await until(() => key.state() === 'distrusted')
+    await until(() => key.state() === 'unusable')
     expect(await key.sign()).toBe('key-unusable')
     expect(key.proxy.signs()).toBe(0)
     key.proxy.heal()

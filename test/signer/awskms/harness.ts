@@ -52,10 +52,11 @@ export async function openBench() {
 
   function open(limits: Partial<AwsKmsLimits> = {}) {
     const states: string[] = []
-    const report = (_key: string, { kind }: { kind: string }) => void states.push(kind)
+    const report = (_place: string, { kind }: { kind: string }) => void states.push(kind)
     const backend = createAwsKmsBackend({ verify, limits, report })
     onTestFinished(async () => await backend.close())
-    return { ...backend, states }
+    const openSigner = async (key: KeyConfig) => await backend.openSigner(key, key.uri ?? '')
+    return { ...backend, openSigner, states }
   }
 
   return {

@@ -10,6 +10,7 @@ import {
   EnableKeyCommand,
   GetPublicKeyCommand,
   KMSClient,
+  ReplicateKeyCommand,
 } from '@aws-sdk/client-kms'
 import { createPublicKey } from 'node:crypto'
 import { formatDidKey } from '../../../src/plc/did-key.ts'
@@ -61,7 +62,13 @@ export async function startKmsEmulator() {
   return {
     url,
     client,
-    makeKey: async (curve: Curve) => await makeKey(client, curve),
+    makeKey: async (curve: Curve, { multiRegion = false } = {}) =>
+      await makeKey(client, curve, multiRegion),
+    /** The same key, as another Region has it. */
+    async replicate(key: KmsKey, region: string): Promise<KmsKey> {
+      await client.send(new ReplicateKeyCommand({ KeyId: key.arn, ReplicaRegion: region }))
+      return { ...key, arn: key.arn.replace(REGION, region) }
+    },
     disable: async (arn: string) => await client.send(new DisableKeyCommand({ KeyId: arn })),
     enable: async (arn: string) => await client.send(new EnableKeyCommand({ KeyId: arn })),
     async stop() {
@@ -75,8 +82,9 @@ export async function startKmsEmulator() {
 
 export type KmsKey = { readonly arn: string; readonly did: string; readonly curve: Curve }
 
-async function makeKey(client: KMSClient, curve: Curve): Promise<KmsKey> {
-  const input = { KeySpec: SPECS[curve], KeyUsage: 'SIGN_VERIFY' } as const
+async function makeKey(client: KMSClient, curve: Curve, multiRegion: boolean): Promise<KmsKey> {
+  const usage = { KeySpec: SPECS[curve], KeyUsage: 'SIGN_VERIFY' } as const
+  const input = { ...usage, MultiRegion: multiRegion }
   const { KeyMetadata } = await client.send(new CreateKeyCommand(input))
   const arn = KeyMetadata?.Arn ?? ''
   return { arn, curve, did: await didOf(client, arn, curve) }
