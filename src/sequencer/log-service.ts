@@ -1,5 +1,7 @@
 import { signCheckpoint } from '../audit/checkpoint.ts'
 import type { CheckpointSigner } from '../audit/checkpoint.ts'
+import { rootOf } from '../audit/merkle.ts'
+import type { CompactRange } from '../audit/merkle.ts'
 import { formatVkey } from '../audit/note.ts'
 import { createGate } from './gate.ts'
 import type { SigningGate } from './gate.ts'
@@ -9,7 +11,7 @@ import { LogBroken } from './log-broken.ts'
 import type { AuditLogStore, Sequencing } from './ports.ts'
 import type { RightEdge } from './right-edge.ts'
 import { firstEntry, loadEdge, sequenceOnce } from './sequence.ts'
-import { checkRoot, loadVerifiedLog } from './verified-log.ts'
+import { checkRoot, isSame, loadVerifiedLog } from './verified-log.ts'
 import type { VerifiedLog } from './verified-log.ts'
 
 /** What changes when somebody touches the log's tables otherwise than by appending. */
@@ -96,16 +98,23 @@ export function createLogService(deps: LogServiceDeps): LogService {
       await log.extendTo(held.size)
       checkRoot(log, held)
     }
-    if (term !== null) last = await checkpoint(held, signer, range.size)
+    if (term !== null) last = await checkpoint(held, signer, range)
     else last = held
     await scrub()
   }
 
   /** The order: prove, swap, sign, publish. What dies in between is found by the next look. */
-  async function checkpoint(held: Held, signer: CheckpointSigner, size: number): Promise<Held> {
+  async function checkpoint(
+    held: Held,
+    signer: CheckpointSigner,
+    range: CompactRange,
+  ): Promise<Held> {
+    const { size } = range
     if (log === null) throw new TypeError('a log is loaded before it is checkpointed')
     await log.extendTo(size)
     const root = log.root()
+    if (!isSame(root, rootOf(range)))
+      throw new LogBroken(`the tree in the database is not that of its ${size} entries`)
     const swapped = size > held.size ? await deps.held.replace(held, { ...held, size, root }) : held
     if (size === 0) return swapped
     // Ed25519 is deterministic: the same checkpoint is the same note.

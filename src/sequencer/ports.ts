@@ -8,13 +8,6 @@ export type LogHead = {
   readonly now: Date
 }
 
-/** An entry that was taken out of the outbox, in the order of its id. */
-export type Drained = {
-  readonly id: bigint
-  readonly lookUp: string | null
-  readonly body: Uint8Array
-}
-
 export type LogEntry = {
   readonly index: number
   readonly leaf: Uint8Array
@@ -22,20 +15,25 @@ export type LogEntry = {
   readonly lookUp: string | null
 }
 
+/** Where the log's edge is after leaves were appended, and the tiles that they filled. */
+export type Advanced = { readonly tiles: readonly FullTile[]; readonly range: CompactRange }
+
+/** Pure; throws when the log is not where this instance left it. */
+export type Advance = (head: LogHead, leaves: readonly Uint8Array[]) => Advanced
+
 /** What one transaction appends. */
-export type Plan = {
-  readonly entries: readonly LogEntry[]
-  readonly tiles: readonly FullTile[]
-  readonly range: CompactRange
-}
+export type Plan = Advanced & { readonly entries: readonly LogEntry[] }
 
 /** The elected instance's hold on the log. */
 export type Sequencing = {
   readonly head: LogHead
-  /** null: nothing waited. Throws when the term is over; what was planned is then not in the log. */
-  drain(limit: number, plan: (head: LogHead, taken: Drained[]) => Plan): Promise<Plan | null>
   /**
-   * Appends entries that were exported, with the rows that they were written with. What is still in the
+   * Takes entries out of the outbox, in the order of their ids, and appends them.
+   * @returns how many. Throws when the term is over; then what was taken is back in the outbox.
+   */
+  drain(limit: number, advance: Advance): Promise<number>
+  /**
+   * Appends entries that were exported, or the one that begins a log, with the rows that they were written with. What is still in the
    * outbox of them goes: a backup holds entries that were appended after it was made.
    */
   putBack(plan: (head: LogHead) => Plan): Promise<void>

@@ -70,15 +70,7 @@ async function write(
 ): Promise<void> {
   let edge = start
   for await (const bodies of entries()) {
-    await term.putBack((head) => {
-      const planned = planBatch(
-        edge,
-        head,
-        bodies.map((body, at) => ({ id: BigInt(at), lookUp: null, body })),
-      )
-      edge = planned.edge
-      return planned.plan
-    })
+    await term.putBack((head) => planBatch(edge, head, bodies, (next) => (edge = next)))
   }
 }
 

@@ -4,7 +4,7 @@ import { decodeTile, TILE_WIDTH, tileLevels } from '../audit/tile.ts'
 import type { Held } from './held.ts'
 import { emptyEdge, extend, tileRoot } from './right-edge.ts'
 import type { RightEdge } from './right-edge.ts'
-import type { AuditLogStore, Drained, LogHead, Plan, Sequencing } from './ports.ts'
+import type { AuditLogStore, LogHead, Plan, Sequencing } from './ports.ts'
 
 /** Entries of one transaction. */
 export const BATCH = 1024
@@ -21,42 +21,57 @@ export async function sequenceOnce(
   state: { edge: RightEdge },
   first: (now: Date) => Uint8Array,
 ): Promise<number> {
-  let extended = state.edge
-  const plan = await term.drain(BATCH, (head, taken) => {
-    const planned = planBatch(state.edge, head, withFirst(head, taken, first))
-    extended = planned.edge
-    return planned.plan
+  if (term.head.range.size === 0 && state.edge.range.size === 0) {
+    return await moveOn(state, async (edge) => {
+      await term.putBack((head) =>
+        planBatch(edge, head, [first(head.now)], (next) => (edge = next)),
+      )
+      return [1, edge]
+    })
+  }
+  return await moveOn(state, async (edge) => {
+    const count = await term.drain(BATCH, (head, leaves) => {
+      const advanced = advance(edge, head, leaves)
+      edge = advanced.edge
+      return { tiles: advanced.tiles, range: edge.range }
+    })
+    return [count, edge]
   })
-  state.edge = extended
-  return plan?.entries.length ?? 0
 }
 
-function withFirst(head: LogHead, taken: Drained[], first: (now: Date) => Uint8Array): Drained[] {
-  if (head.range.size > 0) return taken
-  return [{ id: -1n, lookUp: null, body: first(head.now) }, ...taken]
+/** The edge is where the commit left it, and only then. */
+async function moveOn(
+  state: { edge: RightEdge },
+  work: (edge: RightEdge) => Promise<[number, RightEdge]>,
+): Promise<number> {
+  const [count, edge] = await work(state.edge)
+  state.edge = edge
+  return count
 }
 
 /** Pure. @throws Error when the log is not where this instance left it: its term is over */
+function advance(edge: RightEdge, head: LogHead, leaves: readonly Uint8Array[]) {
+  if (head.range.size !== edge.range.size) throw new Error('the log is not where we left it')
+  return extend(edge, leaves)
+}
+
+/** Pure. @throws as `advance` */
 export function planBatch(
   edge: RightEdge,
   head: LogHead,
-  taken: readonly Drained[],
-): { readonly edge: RightEdge; readonly plan: Plan } {
-  if (head.range.size !== edge.range.size) throw new Error('the log is not where we left it')
-  const entries = taken.map(({ body, lookUp }, at) => ({
+  bodies: readonly Uint8Array[],
+  moved: (edge: RightEdge) => void,
+): Plan {
+  const leaves = bodies.map(hashLeaf)
+  const { edge: next, tiles } = advance(edge, head, leaves)
+  moved(next)
+  const entries = bodies.map((body, at) => ({
     index: head.range.size + at,
-    leaf: hashLeaf(body),
+    leaf: leaves[at] ?? new Uint8Array(),
     body,
-    lookUp,
+    lookUp: null,
   }))
-  const extended = extend(
-    edge,
-    entries.map(({ leaf }) => leaf),
-  )
-  return {
-    edge: extended.edge,
-    plan: { entries, tiles: extended.tiles, range: extended.edge.range },
-  }
+  return { entries, tiles, range: next.range }
 }
 
 /** Names the held record that this log is bound to, so that another one is not taken for it. */

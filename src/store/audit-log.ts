@@ -3,12 +3,10 @@ import type { CompactRange } from '../audit/merkle.ts'
 import { compactRange, HASH_BYTES } from '../audit/merkle.ts'
 import { lookedUpKinds } from './look-up.ts'
 import { lookUpOf, putBackRows } from './put-back.ts'
-import type { AuditLogStore, Drained, LogHead, Plan, Sequencing } from '../sequencer/ports.ts'
+import type { Advance, AuditLogStore, LogHead, Plan, Sequencing } from '../sequencer/ports.ts'
 
 /** Any fixed number: it names the sequencer's lock among the advisory locks of this database. */
 const SEQUENCER_LOCK = 0x686f6c66
-
-const lookedUp: readonly string[] = lookedUpKinds
 
 type HeadRow = { epoch: string; size: string; peaks: Buffer; now: Date }
 
@@ -86,7 +84,7 @@ async function elect(pool: Pool): Promise<Sequencing | null> {
     const head = headOf(term.rows)
     return {
       head,
-      drain: async (limit, plan) => await drain(client, head.epoch, { limit, plan }),
+      drain: async (limit, advance) => await drain(client, head.epoch, { limit, advance }),
       putBack: async (plan) => await putBack(client, head.epoch, plan),
       resign: async () => {
         // Said, so that another is elected at once; the connection's end would say so too.
@@ -103,12 +101,27 @@ async function elect(pool: Pool): Promise<Sequencing | null> {
   }
 }
 
+/**
+ * Bodies stay where they are: Postgres hashes and moves them (RFC 6962 leaves), and tells the hashes.
+ * Whether those are right is proven later, by whoever checkpoints, from the bodies alone.
+ */
 const takeStatement = {
   name: 'holdfast_log_take',
   text: `
-    delete from audit_outbox where id = any(array(
-      select id from audit_outbox order by id limit $1 for update skip locked))
-    returning id, kind, subject, body`,
+    with taken as (
+      delete from audit_outbox where id = any(array(
+        select id from audit_outbox order by id limit $1 for update skip locked))
+      returning id, kind, subject, body
+    ), numbered as (
+      select $2::bigint + row_number() over (order by id) - 1 as idx, kind, subject, body,
+        sha256('\\x00'::bytea || body) as leaf
+      from taken
+    ), appended as (
+      insert into audit_entries (idx, leaf, body, look_up)
+      select idx, leaf, body, case when kind = any($3::text[]) then kind || ' ' || subject end
+      from numbered
+    )
+    select leaf from numbered order by idx`,
 }
 
 const appendStatement = {
@@ -131,13 +144,20 @@ const appendStatement = {
 async function drain(
   client: PoolClient,
   epoch: number,
-  { limit, plan }: { limit: number; plan: (head: LogHead, taken: Drained[]) => Plan },
-): Promise<Plan | null> {
+  { limit, advance }: { limit: number; advance: Advance },
+): Promise<number> {
   return await inTerm(client, epoch, async (head) => {
-    const planned = plan(head, await take(client, limit))
-    if (planned.entries.length === 0) return null
-    await append(client, epoch, planned)
-    return planned
+    const { rows } = await client.query<{ leaf: Buffer }>({
+      ...takeStatement,
+      values: [limit, head.range.size, lookedUpKinds],
+    })
+    if (rows.length === 0) return 0
+    const advanced = advance(
+      head,
+      rows.map(({ leaf }) => new Uint8Array(leaf)),
+    )
+    await append(client, epoch, { entries: [], ...advanced })
+    return rows.length
   })
 }
 
@@ -177,18 +197,6 @@ async function inTerm<T>(
     await client.query('rollback').catch(() => undefined)
     throw error
   }
-}
-
-async function take(client: PoolClient, limit: number): Promise<Drained[]> {
-  type Row = { id: string; kind: string; subject: string; body: Buffer }
-  const { rows } = await client.query<Row>({ ...takeStatement, values: [limit] })
-  return rows
-    .map(({ id, kind, subject, body }) => ({
-      id: BigInt(id),
-      lookUp: lookedUp.includes(kind) ? `${kind} ${subject}` : null,
-      body: new Uint8Array(body),
-    }))
-    .sort((left, right) => (left.id < right.id ? -1 : 1))
 }
 
 async function append(client: PoolClient, epoch: number, plan: Plan): Promise<void> {
