@@ -4,6 +4,7 @@ import { checkShares, checkSharesUsage } from './offline/check-shares.ts'
 import { digest, digestUsage } from './offline/digest.ts'
 import { identity, identityUsage } from './offline/identity.ts'
 import { keygen, keygenUsage } from './offline/keygen.ts'
+import { checkProof, checkProofUsage, prove, proveUsage } from './offline/prove.ts'
 import { split, splitUsage } from './offline/split.ts'
 import { unlatchCommand, unlatchUsage } from './offline/unlatch.ts'
 
@@ -11,6 +12,8 @@ const commands: Readonly<Record<string, { readonly usage: string; readonly run: 
   keygen: { usage: keygenUsage, run: keygen },
   split: { usage: splitUsage, run: split },
   'check-shares': { usage: checkSharesUsage, run: checkShares },
+  prove: { usage: proveUsage, run: prove },
+  'check-proof': { usage: checkProofUsage, run: checkProof },
   identity: { usage: identityUsage, run: identity },
   digest: { usage: digestUsage, run: digest },
   unlatch: { usage: unlatchUsage, run: unlatchCommand },

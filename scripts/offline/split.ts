@@ -4,18 +4,15 @@ import type { Command } from './command.ts'
 import { announce } from './keys/announce.ts'
 import { checkKnownAnswers } from './keys/known-answers.ts'
 import { makeShares, readSplit } from './keys/make.ts'
-import { openKeyFile, openShares, readDealing } from './keys/open-software.ts'
-import type { Pinned, ShareSources } from './keys/open-software.ts'
+import { readDealing } from './keys/open-software.ts'
 import { readRecord } from './keys/record.ts'
+import { openSecret, sourceOptions, sourcesOf } from './keys/sources.ts'
 import { parseThreshold } from './keygen.ts'
 import { openTerminal } from './terminal.ts'
-import type { Terminal } from './terminal.ts'
 
 export const splitUsage = `split --env prod|rehearsal --record FILE --threshold K --custodians FILE --out FOLDER [--json], and one of
     --key-file FILE                             the key under its passphrase
     --share FILE… --identity FILE… [--dealing FILE]  the shares of an earlier split, which this one retires`
-
-type Sources = ShareSources & { readonly keyFile: string | undefined }
 
 /** Splits an existing key anew: among other custodians, or one that was in a file. */
 export const split: Command = async (args) => {
@@ -39,12 +36,6 @@ export const split: Command = async (args) => {
   }
 }
 
-async function openSecret(sources: Sources, pinned: Pinned, terminal: Terminal) {
-  const { keyFile } = sources
-  if (keyFile !== undefined) return await openKeyFile(keyFile, pinned, terminal)
-  return await openShares(sources, pinned, terminal)
-}
-
 /** The earlier split, and all that it had retired. */
 async function retiredBy(path: string, did: string): Promise<string[]> {
   const dealing = await readDealing(path)
@@ -56,25 +47,18 @@ function parse(args: string[]) {
   const { values } = parseArgs({
     args,
     options: {
+      ...sourceOptions,
       env: { type: 'string' },
       record: { type: 'string' },
       threshold: { type: 'string' },
       custodians: { type: 'string' },
       out: { type: 'string' },
-      'key-file': { type: 'string' },
-      share: { type: 'string', multiple: true, default: [] },
-      identity: { type: 'string', multiple: true, default: [] },
-      dealing: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   })
-  const { record, custodians, out, share, identity, dealing, json } = values
-  const keyFile = values['key-file']
-  const isFile = keyFile !== undefined
-  if (record === undefined || custodians === undefined || out === undefined) {
-    throw new UsageError(splitUsage)
-  }
-  if (isFile === share.length > 0 || (isFile && dealing !== undefined)) {
+  const { record, custodians, out, json } = values
+  const sources = sourcesOf(values, splitUsage)
+  if (record === undefined || custodians === undefined || out === undefined || sources === null) {
     throw new UsageError(splitUsage)
   }
   return {
@@ -83,7 +67,7 @@ function parse(args: string[]) {
     custodians,
     out,
     threshold: parseThreshold(values.threshold, splitUsage),
-    sources: { keyFile, shares: share, identities: identity, dealing: dealing ?? null },
+    sources,
     json,
   }
 }

@@ -61,6 +61,28 @@ describe.skipIf(missing !== null)(`keygen --token (needs ${missing ?? 'nothing m
     },
   )
 
+  test('proves later that it is there, and no other key of the token does', async () => {
+    const run = async (command: string, ...args: string[]) =>
+      await runCeremony(
+        [command, '--env', 'prod', '--record', 'K-256/recovery-key.json', ...args],
+        {
+          cwd: hsm.dir,
+          env: { ...hsm.environment, PATH: process.env['PATH'] ?? '', HOME: hsm.dir },
+        },
+      )
+    expect(await run('prove', '--out', 'proof.json')).toMatchObject({ code: 0, err: '' })
+    expect((await run('check-proof', 'proof.json')).code).toBe(0)
+    await hsm.tool('--delete-object', '--type', 'privkey', '--label', 'recovery K-256')
+    await hsm.tool('--delete-object', '--type', 'pubkey', '--label', 'recovery K-256')
+    const gone = await run('prove', '--out', 'gone.json')
+    expect(gone.code).toBe(1)
+    // The same name, another key: what it signs is refused, since it is not by the key of the record.
+    await hsm.makeKey('recovery K-256', 'K-256')
+    const other = await run('prove', '--out', 'other.json')
+    expect(other.code).toBe(1)
+    expect(await readdir(hsm.dir)).not.toContain('other.json')
+  })
+
   test('asks for the PIN once, and does not print it', async () => {
     const ran = await keygen('asked', ['--label', 'asked'], `${hsm.pin}\n`, prompted())
     expect(ran.code).toBe(0)

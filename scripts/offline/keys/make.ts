@@ -101,7 +101,8 @@ export async function makeOnToken(
   const { did, uri } = key
   if (did === null || uri === null) throw new Refusal('the token shows no public key for it')
   const remarks = await checkTokenKey(token, { ...wanted, did })
-  const prove: Prove = async (challenge) => await proveWithToken(token, label, challenge)
+  const prove: Prove = async (challenge) =>
+    await proveWithToken(token, { label, id: null }, challenge)
   const made = new Date().toISOString()
   const record = await makeRecord({ env, did, curve, source: { kind: 'token', uri }, made }, prove)
   await writeKeyFolder(out, record, {})

@@ -6,12 +6,14 @@ import { pinFromFile } from '../../../src/signer/pkcs11/pin-file.ts'
 import type { PinSource } from '../../../src/signer/pkcs11/pin-file.ts'
 import { runCommand } from '../../../src/signer/pkcs11/run-command.ts'
 import type { TokenAccess } from '../../../src/signer/pkcs11/run-command.ts'
-import { parseTokenUri } from '../../../src/signer/pkcs11/uri.ts'
+import { parseKeyUri, parseTokenUri } from '../../../src/signer/pkcs11/uri.ts'
+import type { KeyMatch, TokenUri } from '../../../src/signer/pkcs11/uri.ts'
 import { SignerError } from '../../../src/signer/signer.ts'
 import type { Curve } from '../../../src/plc/did-key.ts'
 import { escapeText } from '../../../src/plc/text.ts'
 import { Refusal } from '../command.ts'
 import type { Terminal } from '../terminal.ts'
+import type { Prove } from './possession.ts'
 
 export type TokenOptions = {
   readonly uri: string
@@ -25,8 +27,20 @@ export type TokenOptions = {
 export type OpenToken = { readonly access: TokenAccess; close(): void }
 
 /** The PIN comes from the file that the URI names, or is asked for once. @throws SignerError */
-export function openToken({ uri, latchDir, environment, terminal }: TokenOptions): OpenToken {
-  const parsed = parseTokenUri(uri)
+export function openToken(options: TokenOptions): OpenToken {
+  return openParsed(parseTokenUri(options.uri), options)
+}
+
+/** The key that a record names, to prove that it is there. @throws SignerError */
+export function openRecordedToken(options: TokenOptions): { prove: Prove; close(): void } {
+  const { key, ...uri } = parseKeyUri(options.uri)
+  const token = openParsed(uri, options)
+  const prove: Prove = async (challenge) => await proveWithToken(token, key, challenge)
+  return { prove, close: () => token.close() }
+}
+
+function openParsed(parsed: TokenUri, options: TokenOptions): OpenToken {
+  const { latchDir, environment, terminal } = options
   const { pin, forget } =
     parsed.pinPath === null
       ? askPin(parsed.token.label ?? parsed.token.serial ?? '', terminal)
@@ -95,10 +109,9 @@ export async function checkTokenKey(
 /** @returns r‖s over the probe of the challenge; S as the token gave it */
 export async function proveWithToken(
   { access }: OpenToken,
-  label: string,
+  match: KeyMatch,
   challenge: Uint8Array,
 ): Promise<Uint8Array> {
-  const match = { label, id: null }
   const { signature } = await latched(
     runCommand(access, { kind: 'prove', match, nonce: challenge }),
   )
