@@ -33,7 +33,7 @@ type State = Home & {
 }
 
 /** A home that has not answered by then is passed over: the next one signs within a second. */
-const PATIENCE_MS = 600
+const PATIENCE_MS = 500
 const GRACE_MS = 150
 const FIRST_RETRY_MS = 1_000
 const LAST_RETRY_MS = 30_000

@@ -180,19 +180,24 @@ describe.skipIf(missing !== null)(`a service (needs ${missing ?? 'nothing more'}
         const { bench, service } = await openTwoHomes()
         expect(await service.sign()).toMatchObject({ status: 200 })
         await fail(bench)
-        const begun = performance.now()
         const answers = await Promise.all(
           Array.from({ length: 8 }, async () => await service.sign()),
         )
         expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(200))
-        expect(performance.now() - begun).toBeLessThan(1_000)
 
         const produced = await entriesOf(service, 'signature.produced')
         expect(produced.map((entry) => entry['home'])).toEqual([
           'pkcs11:token=T;object=twin',
           ...Array(8).fill('file:twin'),
         ])
-        expect(await entriesOf(service, 'signature.intended')).toHaveLength(9)
+        const intended = await entriesOf(service, 'signature.intended')
+        expect(intended).toHaveLength(9)
+        // From intent to outcome by Postgres's clock: what the take-over cost, and not the machine's load.
+        const took = produced.map(({ request, at }) => {
+          const intent = intended.find((entry) => entry['request'] === request)
+          return Number(at) - Number(intent?.['at'])
+        })
+        expect(Math.max(...took)).toBeLessThan(1_000)
         expect(eventsOf(service, 'key-taken-over')).toMatchObject([
           { alarm: true, key: 'pds', to: 'file:twin' },
         ])
