@@ -56,6 +56,8 @@ async function bundle(entry: string): Promise<Uint8Array> {
     format: 'esm',
     target: 'node22',
     legalComments: 'inline',
+    // Drops what the build decides: machine code that is looked for beside the file.
+    minifySyntax: true,
     banner: { js: BANNER },
     define: { HOLDFAST_BUILT: 'true' },
     plugins: [builtChildren],

@@ -1,4 +1,10 @@
-import { createPublicKey, hash, type KeyObject, verify as opensslVerify } from 'node:crypto'
+import {
+  createPublicKey,
+  hash,
+  type KeyObject,
+  randomBytes,
+  verify as opensslVerify,
+} from 'node:crypto'
 import { createRequire } from 'node:module'
 import { isLowS } from '../plc/compact.ts'
 import { curveOf, parseRotationKey } from '../plc/did-key.ts'
@@ -8,6 +14,14 @@ import { spkiOf } from './spki.ts'
 export type Engine = 'libsecp256k1' | 'openssl'
 
 type K256Verify = (compact: Uint8Array, digest: Uint8Array, publicKey: Uint8Array) => boolean
+type Binding = {
+  readonly ecdsaVerify: K256Verify
+  readonly ecdsaSign: (digest: Uint8Array, secret: Uint8Array) => { signature: Uint8Array }
+  readonly contextRandomize: (seed: Uint8Array) => void
+}
+
+/** Set by the build of the one file, which loads no machine code that happens to lie beside it. */
+declare const HOLDFAST_BUILT: boolean | undefined
 
 // Parsing a key costs more than using it, and logs repeat their keys.
 const CACHED_KEYS = 4096
@@ -19,7 +33,18 @@ const CACHED_KEYS = 4096
 export function openVerifier(): { verify: EcdsaVerify; engine: Engine } {
   const k256 = loadK256()
   if (k256 === null) return { verify: opensslVerifier(), engine: 'openssl' }
-  return { verify: libsecp256k1Verifier(k256), engine: 'libsecp256k1' }
+  return { verify: libsecp256k1Verifier(k256.ecdsaVerify), engine: 'libsecp256k1' }
+}
+
+/** RFC 6979 over a digest of 32 bytes, low-S: r‖s. Throws for a secret out of range. */
+export type K256Sign = (digest: Uint8Array, secret: Uint8Array) => Uint8Array
+
+/** libsecp256k1's signing, blinded anew; null where its binding does not load. */
+export function openK256Sign(): K256Sign | null {
+  const k256 = loadK256()
+  if (k256 === null) return null
+  k256.contextRandomize(Uint8Array.from(randomBytes(32)))
+  return (digest, secret) => Uint8Array.from(k256.ecdsaSign(digest, secret).signature)
 }
 
 /** OpenSSL for both curves. */
@@ -50,20 +75,21 @@ function libsecp256k1Verifier(k256: K256Verify): EcdsaVerify {
 }
 
 /** Null without the optional binding. Never the package's main entry: that falls back to JavaScript. */
-function loadK256(): K256Verify | null {
-  try {
-    const binding: unknown = createRequire(import.meta.url)('secp256k1/bindings.js')
-    return isBinding(binding) ? binding.ecdsaVerify : null
-  } catch {
-    return null
+function loadK256(): Binding | null {
+  if (typeof HOLDFAST_BUILT === 'undefined') {
+    try {
+      const binding: unknown = createRequire(import.meta.url)('secp256k1/bindings.js')
+      return isBinding(binding) ? binding : null
+    } catch {
+      return null
+    }
   }
+  return null
 }
 
-function isBinding(value: unknown): value is { ecdsaVerify: K256Verify } {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'ecdsaVerify' in value &&
-    typeof value.ecdsaVerify === 'function'
-  )
+function isBinding(value: unknown): value is Binding {
+  if (typeof value !== 'object' || value === null) return false
+  const names = ['ecdsaVerify', 'ecdsaSign', 'contextRandomize'] as const
+  const methods = value as Readonly<Record<string, unknown>>
+  return names.every((name) => typeof methods[name] === 'function')
 }

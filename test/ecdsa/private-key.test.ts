@@ -1,10 +1,37 @@
+import { randomBytes } from 'node:crypto'
 import { P256Keypair, Secp256k1Keypair } from '@atproto/crypto'
 import { describe, expect, test } from 'vitest'
-import { opensslVerifier } from '../../src/ecdsa/native.ts'
+import { openK256Sign, opensslVerifier } from '../../src/ecdsa/native.ts'
 import { openPrivateKey, randomSecret } from '../../src/ecdsa/private-key.ts'
 import { isLowS } from '../../src/plc/compact.ts'
 
 const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex, 'hex'))
+const smallest = Uint8Array.from([...new Uint8Array(31), 1])
+const largest = bytes('fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364140')
+
+describe('K-256 by libsecp256k1', () => {
+  const native = openK256Sign()
+
+  test.skipIf(native === null)(
+    'gives the signatures of the atproto library, byte for byte',
+    async () => {
+      for (let n = 0; n < 300; n += 1) {
+        const secret = n === 0 ? smallest : n === 1 ? largest : randomSecret('K-256')
+        const [fast, slow] = [
+          await openPrivateKey('K-256', secret, native),
+          await openPrivateKey('K-256', secret, null),
+        ]
+        expect(fast.did).toBe(slow.did)
+        for (const text of [randomBytes(n), Buffer.alloc(0)]) {
+          const signature = await fast.sign(text)
+          expect(signature).toEqual(await slow.sign(text))
+          expect(isLowS(signature, 'K-256')).toBe(true)
+        }
+      }
+    },
+  )
+})
+
 const message = Buffer.from('a message')
 
 describe.each(['K-256', 'P-256'] as const)('a %s key in memory', (curve) => {
