@@ -161,6 +161,21 @@ describe.skipIf(missing !== null)(`a service (needs ${missing ?? 'nothing more'}
     expect(JSON.stringify(service.lines)).not.toContain(bench.pin)
   })
 
+  test('with a retired key: it is not opened, signs nothing, and its end is on record', async () => {
+    const bench = await openBench()
+    const { did, uri } = bench.k
+    await rename(bench.tokens, `${bench.tokens}.away`)
+    const service = await serviceOf(bench, async () => ({ did, uri, retired: true }))
+    expect(await service.sign()).toMatchObject({
+      status: 400,
+      code: 'AccessDeniedException',
+      message: expect.stringContaining('POLICY-KEY-IN-FORCE'),
+    })
+    expect((await readyz(service)).parts['keys']).toEqual({ ok: true, message: 'ready' })
+    expect(await entriesOf(service, 'key.retired')).toMatchObject([{ key: 'pds', keyDid: did }])
+    expect(await bench.shim.count('C_Initialize')).toBe(0)
+  })
+
   describe('with a second home for its key', () => {
     test.each([
       ['is away', async (bench: Bench) => await rename(bench.tokens, `${bench.tokens}.away`)],
@@ -208,6 +223,14 @@ describe.skipIf(missing !== null)(`a service (needs ${missing ?? 'nothing more'}
       },
     )
 
+    test('the first one is away at the start: the service starts, and the second signs', async () => {
+      const { service } = await openTwoHomes(
+        async (bench) => await rename(bench.tokens, `${bench.tokens}.away`),
+      )
+      expect(await service.sign()).toMatchObject({ status: 200 })
+      expect((await readyz(service)).ready).toBe(true)
+    })
+
     test('and hands back when it is well again', async () => {
       const { bench, service } = await openTwoHomes()
       await rename(bench.tokens, `${bench.tokens}.away`)
@@ -246,7 +269,7 @@ describe.skipIf(missing !== null)(`a service (needs ${missing ?? 'nothing more'}
 })
 
 /** A key that exists outside, brought into a token and into a file. */
-async function openTwoHomes() {
+async function openTwoHomes(beforeStart: (bench: Bench) => Promise<void> = async () => {}) {
   const bench = await openBench()
   const secret = randomBytes(32)
   const made = await importKey(
@@ -259,6 +282,7 @@ async function openTwoHomes() {
     { label: 'twin', curve: 'K-256', secret },
   )
   const did = made?.did ?? ''
+  await beforeStart(bench)
   const service = await serviceOf(bench, async (files) => {
     await importFileKey(files, 'twin', { curve: 'K-256', secret })
     return { did, homes: [bench.hsm.uri('object=twin'), 'file:twin'] }
