@@ -272,7 +272,7 @@ async function runFloor(bench: Bench, { count, concurrency }: Size): Promise<num
   const worker = async () => {
     for (let index = next++; index < count; index = next++) {
       await bench.pool.query('insert into bench_floor (body) values ($1)', [body])
-      await bench.signer.sign(intentFor(operations[index]), AbortSignal.timeout(5000))
+      await bench.signer.sign(intentFor(bench, operations[index]), AbortSignal.timeout(5000))
       await bench.pool.query('insert into bench_floor (body) values ($1)', [body])
     }
   }
@@ -286,7 +286,7 @@ async function runRaw(bench: Bench, count: number): Promise<Readonly<Record<stri
   const operations = Array.from({ length: count }, () => signingBytes(newGenesis(bench.context)))
   const started = performance.now()
   for (const bytes of operations)
-    await bench.signer.sign(intentFor(bytes), AbortSignal.timeout(5000))
+    await bench.signer.sign(intentFor(bench, bytes), AbortSignal.timeout(5000))
   return { 1: count / ((performance.now() - started) / 1000) }
 }
 
@@ -314,8 +314,9 @@ async function timeOfSteps({ context }: Bench): Promise<object> {
 }
 
 /** A benchmark's own intent, in a database that is thrown away: the service itself can make none. */
-function intentFor(bytes: SigningBytes | undefined): CommittedIntent {
-  return { authorized: { bytes } } as unknown as CommittedIntent
+function intentFor({ context }: Bench, bytes: SigningBytes | undefined): CommittedIntent {
+  const [key] = context.policies.keys
+  return { authorized: { bytes, key } } as unknown as CommittedIntent
 }
 
 function newGenesis({ policies }: Context): PlcOperation {

@@ -11,6 +11,7 @@ import {
   GetPublicKeyCommand,
   KMSClient,
   ReplicateKeyCommand,
+  SignCommand,
 } from '@aws-sdk/client-kms'
 import { createPublicKey } from 'node:crypto'
 import { formatDidKey } from '../../../src/plc/did-key.ts'
@@ -21,6 +22,12 @@ const program = fileURLToPath(new URL('venv/bin/ministack', import.meta.url))
 export const REGION = 'eu-central-1'
 /** The emulator's root user: it checks signatures, and this is the pair that it knows. */
 export const ADMIN = { accessKeyId: 'test', secretAccessKey: 'test' }
+
+/** For a service in this process: the SDK reads them from the environment. */
+export function useAdminCredentials(): void {
+  process.env['AWS_ACCESS_KEY_ID'] = ADMIN.accessKeyId
+  process.env['AWS_SECRET_ACCESS_KEY'] = ADMIN.secretAccessKey
+}
 
 const SPECS = { 'K-256': 'ECC_SECG_P256K1', 'P-256': 'ECC_NIST_P256' } as const
 
@@ -69,6 +76,16 @@ export async function startKmsEmulator() {
       await client.send(new ReplicateKeyCommand({ KeyId: key.arn, ReplicaRegion: region }))
       return { ...key, arn: key.arn.replace(REGION, region) }
     },
+    /** One digest, as the SDK sends it. */
+    sign: async (arn: string, digest: Uint8Array) =>
+      await client.send(
+        new SignCommand({
+          KeyId: arn,
+          Message: digest,
+          MessageType: 'DIGEST',
+          SigningAlgorithm: 'ECDSA_SHA_256',
+        }),
+      ),
     disable: async (arn: string) => await client.send(new DisableKeyCommand({ KeyId: arn })),
     enable: async (arn: string) => await client.send(new EnableKeyCommand({ KeyId: arn })),
     async stop() {
