@@ -1,5 +1,7 @@
 import { readFile, readdir, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checkKey } from '../../src/signer/pkcs11/admin.ts'
 import { pinFromFile } from '../../src/signer/pkcs11/pin-file.ts'
@@ -9,6 +11,8 @@ import { missingForPkcs11, openSoftHsm } from '../support/softhsm.ts'
 import type { SoftHsm } from '../support/softhsm.ts'
 
 const missing = missingForPkcs11()
+const cache = { NODE_COMPILE_CACHE: join(tmpdir(), 'holdfast-compile-cache') }
+const preload = fileURLToPath(new URL('../support/die-at-write.mjs', import.meta.url))
 
 describe.skipIf(missing !== null)(`keygen --token (needs ${missing ?? 'nothing more'})`, () => {
   let hsm: SoftHsm
@@ -24,10 +28,12 @@ describe.skipIf(missing !== null)(`keygen --token (needs ${missing ?? 'nothing m
     args: readonly string[] = [],
     input = '',
     uri = hsm.tokenUri(),
+    { flags = [], env = {} }: { flags?: string[]; env?: Record<string, string> } = {},
   ) {
     return await runCeremony(['keygen', '--env', 'prod', '--token', uri, '--out', out, ...args], {
       cwd: hsm.dir,
-      env: { ...hsm.environment, PATH: process.env['PATH'] ?? '', HOME: hsm.dir },
+      env: { ...hsm.environment, PATH: process.env['PATH'] ?? '', HOME: hsm.dir, ...cache, ...env },
+      flags,
       input,
     })
   }
@@ -123,6 +129,38 @@ describe.skipIf(missing !== null)(`keygen --token (needs ${missing ?? 'nothing m
     expect(unlatched).toMatchObject({ code: 0 })
     expect(unlatched.out).toContain('the token refused the PIN')
     expect((await keygen('x', ['--label', 'x'], `${hsm.pin}\n`, prompted())).code).toBe(0)
+  })
+
+  test('killed after the key is made and before its record is: --adopt goes on from there', async () => {
+    const killed = async (out: string, dieAt: number) =>
+      await keygen(out, ['--label', out], '', hsm.tokenUri(), {
+        flags: ['--import', preload],
+        env: { DIE_AT: String(dieAt) },
+      })
+    const undisturbed = await killed('whole', 0)
+    const writes = Number(/writes: (\d+)/.exec(undisturbed.err)?.[1])
+    // The folder is made, its one file opened, written and synced, and the folder put in its place.
+    for (const before of [5, 2]) {
+      const label = `killed-${before}`
+      expect(await killed(label, writes - before + 1)).toMatchObject({ code: null, out: '' })
+      expect(await readdir(hsm.dir)).not.toContain(label)
+      expect((await keygen(label, ['--label', label])).err).toContain('--adopt')
+      expect((await keygen(label, ['--label', label, '--adopt'])).code).toBe(0)
+      expect(await readdir(join(hsm.dir, label))).toEqual(['recovery-key.json'])
+    }
+  })
+
+  test('killed while it logs in: that counts as a wrong PIN, and asks for a person', async () => {
+    const before = await hsm.shim.count('C_Login')
+    const options = { flags: ['--import', preload], env: { DIE_AT: '5' } }
+    await keygen('none', ['--label', 'y'], '', hsm.tokenUri(), options)
+    const latched = await keygen('none', ['--label', 'y'])
+    expect(latched).toMatchObject({ code: 3, out: '' })
+    expect(latched.err).toContain('a login was cut off')
+    expect((await hsm.shim.count('C_Login')) - before).toBeLessThanOrEqual(1)
+    const serial = /scripts\/ceremony unlatch (\w+)/.exec(latched.err)?.[1] ?? ''
+    expect((await runCeremony(['unlatch', serial], { env: { HOME: hsm.dir } })).code).toBe(0)
+    expect((await keygen('y', ['--label', 'y'])).code).toBe(0)
   })
 
   test('refuses a URI with a PIN in it, without repeating it', async () => {
