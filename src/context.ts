@@ -212,7 +212,7 @@ function warningsOf(policies: PolicySet): string[] {
   if (pinnedKeys(policies, 'recovery').length === 0) {
     warnings.push(
       'no recovery key is configured: no account made now can be recovered when its rotation key is lost or stolen; ' +
-        'add one to keys.yaml and restart',
+        'make one with scripts/ceremony keygen, add its line to keys.yaml and restart',
     )
   }
   // `readyz` is open to all, so the key has no name here; `keys list` tells which one it is.
