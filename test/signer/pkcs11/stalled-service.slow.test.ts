@@ -9,6 +9,7 @@ describe.skipIf(missing !== null)(`a token (needs ${missing ?? 'nothing more'})`
     const stall = await stallService(30_000)
     console.info(JSON.stringify(stall))
     expect(Object.keys(stall.answers).sort()).toEqual(['400 ThrottlingException', 'signed'])
+    expect(stall.v1).toEqual(['503 1', '200 returned'])
     expect(stall.healthP99).toBeLessThan(50)
     expect(stall.slowest).toBeLessThan(5_500)
     expect(stall.resumed).toBeLessThan(1_000)

@@ -6,6 +6,9 @@ import { onTestFinished } from 'vitest'
 import { toConfig } from '../../../src/config.ts'
 import { openSealer, prepareDataDir } from '../../../src/data-dir.ts'
 import { openPolicies } from '../../../src/development.ts'
+import { signRequest, v1Call } from '../../support/aws-client.ts'
+import type { AccessKey } from '../../support/aws-client.ts'
+import type { PlcOperation } from '../../../src/plc/operation.ts'
 import { kmsCaller } from '../../support/kms-caller.ts'
 import { genesisOf } from '../../support/operations.ts'
 import { createTestDatabase } from '../../support/postgres.ts'
@@ -46,8 +49,10 @@ export async function stallService(stallMs: number) {
   const callers = Array.from({ length: CALLERS }, call)
   await until(() => answers.length > 4 * CALLERS, 20_000)
 
+  const v1 = await proposeAtV1(service, genesisOf('stall-v1', [bench.k.did]))
   const end = Date.now() + stallMs
   await bench.shim.set({ on: '*', action: 'stall-until', argument: end })
+  const signing = sleep(1_500).then(v1.sign)
   const health = await pollHealth(service.url, end)
   const ended = performance.now()
   const resumed = await until(
@@ -56,7 +61,10 @@ export async function stallService(stallMs: number) {
   )
   over.abort()
   await Promise.all(callers)
+  const during = await signing
+  const after = await v1.sign()
   return {
+    v1: [`${during.status} ${during.retryAfter}`, `${after.status} ${after.state}`],
     resumed,
     healthP99: percentile(health, 0.99),
     looks: health.length,
@@ -87,6 +95,30 @@ async function startWithToken(bench: Awaited<ReturnType<typeof openBench>>) {
   })
   if (service.credential === null) throw new Error('a first start prints a credential')
   return { ...service, credential: service.credential }
+}
+
+/** A request that waits at `/v1`, and what asking for its signature answers. */
+async function proposeAtV1(
+  { url, credential }: { url: string; credential: AccessKey },
+  operation: PlcOperation,
+) {
+  async function post(path: string, content: object | null) {
+    const headers = {
+      host: new URL(url).host,
+      ...(content === null ? {} : { 'content-type': 'application/json' }),
+    }
+    const body = content === null ? '' : JSON.stringify(content)
+    const signed = signRequest(v1Call(path, '', credential, { method: 'POST', headers, body }))
+    const answer = await fetch(`${url}${signed.target}`, {
+      method: 'POST',
+      headers: signed.headers.filter(([name]) => name !== 'host'),
+      ...(content === null ? {} : { body }),
+    })
+    const { id = '', state = '' } = (await answer.json()) as { id?: string; state?: string }
+    return { status: answer.status, retryAfter: answer.headers.get('retry-after'), id, state }
+  }
+  const { id } = await post('/v1/requests', { key: 'pds', operation })
+  return { sign: async () => await post(`/v1/requests/${id}/sign`, null) }
 }
 
 /** Asks every 20 ms until the stall ends, as a load balancer would, if it were nervous. */
