@@ -31,8 +31,10 @@ const commands: Readonly<
     load: async () => (await import('./online/callers.ts')).callers,
   },
   audit: {
-    usage: 'audit restore DIR | audit fork | audit reconcile',
-    load: async () => (await import('./online/audit.ts')).audit,
+    usage:
+      'audit export DIR | audit verify DIR [--trust CARD] [--checkpoint FILE] [--max-age D] | ' +
+      'audit proof INDEX | audit proof verify FILE --trust CARD | audit restore DIR | audit fork | audit reconcile',
+    load: async () => auditCommand,
   },
   trust: {
     usage: 'trust init',
@@ -67,6 +69,17 @@ async function logCommand(args: string[]): Promise<number> {
   if (verb !== 'verify') return await (await import('./online/log.ts')).log(args)
   const { logVerify } = await import('./online/verify/log.ts')
   return await logVerify(rest)
+}
+
+/** What an auditor runs needs neither database nor network. */
+async function auditCommand(args: string[]): Promise<number> {
+  if (args[0] === 'verify') {
+    return await (await import('./online/verify/audit/verify.ts')).auditVerify(args.slice(1))
+  }
+  if (args[0] === 'proof' && args[1] === 'verify') {
+    return (await import('./online/verify/audit/proof.ts')).auditProofVerify(args.slice(2))
+  }
+  return await (await import('./online/audit.ts')).audit(args)
 }
 
 async function run(args: string[]): Promise<number> {

@@ -5,10 +5,13 @@ import { restoreLog } from '../../src/sequencer/restore.ts'
 import type { Restored } from '../../src/sequencer/restore.ts'
 import { recordReconciled, recordRestored } from '../../src/store/log-deeds.ts'
 import type { Context } from '../../src/context.ts'
+import { auditExport, auditProof } from './audit-export.ts'
 import { UsageError, print, printJson, withContext } from './command.ts'
 import type { Command } from './command.ts'
 
-const usage = 'audit restore DIR | audit fork | audit reconcile [--json]'
+const usage =
+  'audit export DIR | audit verify DIR [--trust CARD] [--checkpoint FILE] [--max-age D] | audit proof INDEX | ' +
+  'audit proof verify FILE --trust CARD | audit restore DIR | audit fork | audit reconcile [--json]'
 
 export const audit: Command = async ([verb, ...args]) => {
   const { values, positionals } = parseArgs({
@@ -20,6 +23,10 @@ export const audit: Command = async ([verb, ...args]) => {
   const json = values.json === true
   if (verb === 'restore' && folder !== undefined && rest.length === 0)
     return await restore(folder, json)
+  if (verb === 'export' && folder !== undefined && rest.length === 0)
+    return await auditExport(folder, json)
+  if (verb === 'proof' && folder !== undefined && /^[0-9]{1,15}$/.test(folder) && rest.length === 0)
+    return await auditProof(Number(folder))
   if (verb === 'fork' && folder === undefined) return await fork(json)
   if (verb === 'reconcile' && folder === undefined) return await reconcile(json)
   throw new UsageError(usage)

@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs'
+import { openCheckpoint } from '../../../../src/audit/checkpoint.ts'
+import type { VerifiedCheckpoint } from '../../../../src/audit/checkpoint.ts'
+import { parseVkey } from '../../../../src/audit/note.ts'
+import type { NoteKey } from '../../../../src/audit/note.ts'
+import { parseTrustCard } from '../../../../src/audit/trust-card.ts'
+import type { TrustCard } from '../../../../src/audit/trust-card.ts'
+import type { Anchor } from '../../../../src/audit/verify/verify-log.ts'
+import { verifyEd25519 } from '../../../../src/ed25519/openssl.ts'
+import { decodeHeld } from '../../../../src/sequencer/held.ts'
+import { readIn } from './folder.ts'
+
+export type Options = {
+  readonly dir: string
+  /** Paths; null: not given. */
+  readonly trust: string | null
+  readonly checkpoint: string | null
+  /** Seconds. */
+  readonly maxAge: number
+}
+
+export type Trust = {
+  readonly card: TrustCard | null
+  readonly key: NoteKey
+  readonly checkpoint: VerifiedCheckpoint
+  readonly anchors: readonly Anchor[]
+  /** Why nothing says that no tail was cut off; null: something does. */
+  readonly unanchored: string | null
+}
+
+/**
+ * The checkpoint of an export, opened with the auditor's own key where there is a card, and what the
+ * auditor knows of the log besides.
+ * @throws AuditError of a checkpoint or card; Error where a file is missing
+ */
+export function openTrust({ dir, trust, checkpoint, maxAge }: Options, now: number): Trust {
+  const card = trust === null ? null : parseTrustCard(readFileSync(trust, 'utf8'))
+  const key = card?.log ?? parseVkey(needed(dir, 'log.vkey').trim())
+  const keys = [key, ...(card?.witnesses ?? [])]
+  const opened = openCheckpoint(Buffer.from(needed(dir, 'checkpoint')), keys, verifyEd25519)
+  const anchors = [
+    ...(card?.seen ? [{ name: 'the trust card', ...card.seen }] : []),
+    ...(checkpoint === null ? [] : [keptAnchor(checkpoint, keys)]),
+  ]
+  return {
+    card,
+    key,
+    checkpoint: opened,
+    anchors,
+    unanchored: lacking(opened, { anchors, maxAge, now }),
+  }
+}
+
+function lacking(
+  { cosignatures }: VerifiedCheckpoint,
+  input: { anchors: readonly Anchor[]; maxAge: number; now: number },
+): string | null {
+  if (input.anchors.length > 0) return null
+  if (cosignatures.some(({ time }) => time >= input.now - input.maxAge)) return null
+  return (
+    'nothing from elsewhere says how long the log is: give --checkpoint with one that you kept, ' +
+    'or a trust card with "seen" or with witnesses'
+  )
+}
+
+/** A checkpoint that was kept, or a held record. */
+function keptAnchor(path: string, keys: readonly NoteKey[]): Anchor {
+  const bytes = readFileSync(path)
+  const name = 'the kept checkpoint'
+  if (bytes[0] === 0x7b) {
+    const { size, root } = decodeHeld(bytes.toString('utf8'), path)
+    return { name, size, root }
+  }
+  const { size, root } = openCheckpoint(bytes, keys, verifyEd25519)
+  return { name, size, root }
+}
+
+function needed(dir: string, path: string): string {
+  const found = readIn(dir, path)
+  if (found === null) throw new Error(`${dir} has no file ${JSON.stringify(path)}`)
+  return Buffer.from(found).toString('utf8')
+}

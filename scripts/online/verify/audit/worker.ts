@@ -1,0 +1,27 @@
+/* oxlint-disable unicorn/require-post-message-target-origin -- a worker thread has no origin */
+import { parentPort } from 'node:worker_threads'
+import { openVerifier } from '../../../../src/ecdsa/native.ts'
+import { decodePolicySet } from '../../../../src/policy/canonical.ts'
+import type { PolicySet } from '../../../../src/policy/policy-set.ts'
+import { examinePart } from './examine-part.ts'
+import type { Part } from './examine-part.ts'
+
+export type Job = { readonly part: Part } | { readonly policies: readonly Uint8Array[] }
+
+const policies = new Map<string, PolicySet>()
+const { verify } = openVerifier()
+
+parentPort?.on('message', (job: Job) => {
+  if ('policies' in job) {
+    for (const bytes of job.policies) {
+      const set = decodePolicySet(bytes)
+      policies.set(Buffer.from(set.digest).toString('hex'), set)
+    }
+    return
+  }
+  void examinePart(job.part, policies, verify).then(
+    (examined) => parentPort?.postMessage({ examined }),
+    (error: unknown) =>
+      parentPort?.postMessage({ failed: error instanceof Error ? error.message : String(error) }),
+  )
+})

@@ -1,0 +1,74 @@
+import { quoteText } from '../plc/text.ts'
+import { PolicyError } from '../policy/error.ts'
+import { parseStrictYaml } from '../policy/yaml.ts'
+import { AuditError } from './error.ts'
+import { COSIGNATURE, decodeBase64, ED25519, parseVkey } from './note.ts'
+import type { NoteKey } from './note.ts'
+import { HASH_BYTES } from './merkle.ts'
+import { count, fieldsOf, list, text } from './read.ts'
+
+/** What an auditor trusts, from hands of their own and never from the log or its export. */
+export type TrustCard = {
+  /** The key that signs the log's checkpoints; its name is the log's. */
+  readonly log: NoteKey
+  readonly witnesses: readonly NoteKey[]
+  /** Hex digests of the policy sets that may have been in force; null: any. */
+  readonly policies: readonly string[] | null
+  /** A state of the log that was seen before; null: none. */
+  readonly seen: { readonly size: number; readonly root: Uint8Array } | null
+}
+
+const FIELDS = ['trust', 'log', 'witnesses', 'policies', 'seen']
+
+/**
+ * A trust card: strict YAML with `trust: holdfast/trust/v1` and `log: VKEY`, and if wanted `witnesses`
+ * (vkeys), `policies` (hex) and `seen` (`size`, and `root` in base64).
+ * @throws AuditError `malformed`, naming the field
+ */
+export function parseTrustCard(card: string): TrustCard {
+  const fields = fieldsOf(parsed(card), 'the trust card')
+  const unknown = Object.keys(fields).find((name) => !FIELDS.includes(name))
+  if (unknown !== undefined) throw malformed(`unknown field ${quoteText(unknown)}`)
+  if (fields['trust'] !== 'holdfast/trust/v1') throw malformed('trust: must be holdfast/trust/v1')
+  const { log, witnesses = [], policies, seen } = fields
+  return {
+    log: keyOf('log', text(log, 'log'), ED25519),
+    witnesses: list(text)(witnesses, 'witnesses').map((vkey) =>
+      keyOf('witnesses', vkey, COSIGNATURE),
+    ),
+    policies: policies === undefined ? null : list(text)(policies, 'policies').map(digestOf),
+    seen: seen === undefined ? null : seenOf(fieldsOf(seen, 'seen')),
+  }
+}
+
+function parsed(card: string): unknown {
+  try {
+    return parseStrictYaml(card, 'trust card')
+  } catch (cause) {
+    if (cause instanceof PolicyError) throw new AuditError('malformed', cause.message, { cause })
+    throw cause
+  }
+}
+
+function keyOf(where: string, vkey: string, type: NoteKey['type']): NoteKey {
+  const key = parseVkey(vkey)
+  if (key.type !== type) throw malformed(`${where}: a key of another kind: ${quoteText(vkey)}`)
+  return key
+}
+
+function digestOf(digest: string): string {
+  if (/^[0-9a-f]{64}$/.test(digest)) return digest
+  throw malformed('policies: 64 digits of hex, in lower case')
+}
+
+function seenOf(fields: Record<string, unknown>): NonNullable<TrustCard['seen']> {
+  const root = decodeBase64(text(fields['root'], 'seen.root'))
+  if (root?.length !== HASH_BYTES || Object.keys(fields).length !== 2) {
+    throw malformed('seen: size and root, 32 bytes in base64')
+  }
+  return { size: count(fields['size'], 'seen.size'), root: new Uint8Array(root) }
+}
+
+function malformed(message: string): AuditError {
+  return new AuditError('malformed', `trust card: ${message}`)
+}

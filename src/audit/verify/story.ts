@@ -1,0 +1,317 @@
+import type { EcdsaVerify } from '../../plc/signature.ts'
+import { quoteText } from '../../plc/text.ts'
+import { decodePolicySet } from '../../policy/canonical.ts'
+import { PolicyError } from '../../policy/error.ts'
+import type { PolicySet } from '../../policy/policy-set.ts'
+import { isEqual } from './is-equal.ts'
+import { examineRun, settleSignature } from './examine.ts'
+import type { Fact, Finding, JudgedFact, ProducedFact } from './fact.ts'
+
+/** Transactions commit in another order than their clocks say, within bounds far below this. */
+const CLOCK_MS = 60_000
+
+type State = 'proposed' | 'denied' | 'intended' | 'produced' | 'confirmed' | 'ended' | 'replaced'
+
+/** A request as the log tells it up to here. */
+type Known = {
+  state: State
+  judged: JudgedFact
+  lease: string | null
+  cid: string | null
+  did: string | null
+}
+
+export type Story = Awaited<ReturnType<typeof createStory>>
+
+/**
+ * Holds the entries of a log against each other, in its order, which is the only one: every signature
+ * has its intent and every intent its decision, no lease is used twice, one signature is live on one
+ * `prev`, what was replaced is not handed out again, and nothing is said of what was not signed.
+ */
+export function createStory(verify: EcdsaVerify) {
+  const findings: Finding[] = []
+  const unjudged: Finding[] = []
+  const policies = new Map<string, PolicySet>()
+  const requests = new Map<string, Known>()
+  const leases = new Set<string>()
+  /** Who holds a `prev`, or the digest of a genesis: the request whose signature, made or intended, is live. */
+  const live = new Map<string, string>()
+  /** Bytes whose signature was replaced: caller, key and digest. */
+  const barred = new Set<string>()
+  const owners = new Map<string, string>()
+  const ours = new Map<string, { did: string; at: number }>()
+  const credentials = new Map<string, 'added' | 'revoked'>()
+  let newest = 0
+
+  async function take(fact: Fact): Promise<void> {
+    const say = (message: string) => findings.push({ index: fact.index, message })
+    switch (fact.is) {
+      case 'wrong':
+        say(fact.message)
+        return
+      case 'unknown':
+        unjudged.push({ index: fact.index, message: fact.message })
+        return
+      case 'deferred':
+        return await takeDeferred(fact)
+      case 'judged':
+        checkClock(fact.at, say)
+        return takeJudged(fact.of, say)
+      case 'produced':
+        checkClock(fact.at, say)
+        return await takeProduced(fact.of, fact.at, say)
+      case 'plain':
+        checkClock(fact.at, say)
+        return takePlain(fact, say)
+    }
+  }
+
+  type Say = (message: string) => void
+
+  function checkClock(at: number, say: Say): void {
+    if (at < newest - CLOCK_MS) say('its time is more than a minute before one that came earlier')
+    newest = Math.max(newest, at)
+  }
+
+  async function takeDeferred(fact: Fact & { is: 'deferred' }): Promise<void> {
+    if (!policies.has(fact.policy)) {
+      const message = `decided under policies ${fact.policy} that are not in the log before it`
+      findings.push({ index: fact.index, message })
+      return
+    }
+    for (const again of await examineRun(
+      { start: fact.index, bodies: [fact.body] },
+      policies,
+      verify,
+    )) {
+      await take(again)
+    }
+  }
+
+  function takeJudged(judged: JudgedFact, say: Say): void {
+    checkStanding(judged, say)
+    const known = requests.get(judged.request)
+    const state = judged.kind === 'request.denied' ? 'denied' : 'proposed'
+    if (known === undefined) {
+      requests.set(judged.request, { state, judged, lease: null, cid: null, did: judged.did })
+      return
+    }
+    if (state === 'denied' || (known.state !== 'proposed' && known.state !== 'intended')) {
+      say(`request ${quoteText(judged.request)} was ${known.state} and is ${state} again`)
+      return
+    }
+    if (identityOf(known.judged) !== identityOf(judged)) say('its request was about other bytes')
+    // A claim that died is judged again; until the new intent the old one stands.
+    known.judged = judged
+  }
+
+  /** What was recorded of the operation that `prev` names must be what the log itself tells. */
+  function checkStanding({ prev, did, standing }: JudgedFact, say: Say): void {
+    if (standing === null || did === null || prev === null) return
+    const signed = ours.get(prev)
+    if (standing.ours && (signed?.did !== did || signed.at !== standing.recordedAt)) {
+      say(`prev ${prev} is called ours, and the log has no such signature`)
+    }
+    if (signed !== undefined && signed.did !== did) say(`prev ${prev} is of ${signed.did}`)
+    if (owners.get(did) !== standing.owner) {
+      say(`${did} is called ${quoteText(standing.owner)}'s, and the log does not say so`)
+    }
+  }
+
+  function takeIntended(
+    entry: Extract<Fact, { is: 'plain' }>['of'] & { kind: 'signature.intended' },
+    fact: Fact,
+    say: Say,
+  ): void {
+    const known = requests.get(entry.request)
+    if (known === undefined || (known.state !== 'proposed' && known.state !== 'intended')) {
+      say(`an intent without a decision that allows it (request is ${known?.state ?? 'not there'})`)
+      return
+    }
+    const { judged } = known
+    if (leases.has(entry.lease)) say('its lease was used before')
+    leases.add(entry.lease)
+    if (Buffer.from(entry.digest).toString('hex') !== judged.digest) say('it intends other bytes')
+    if (entry.keyDid !== judged.keyDid) say('it intends another key')
+    if (judged.needsApproval) {
+      const message = 'officers had to agree, and this version cannot verify approvals'
+      unjudged.push({ index: fact.index, message })
+    }
+    if (barred.has(identityOf(judged))) say('the signature of these bytes was replaced before')
+    for (const id of entry.replaces) {
+      if (requests.get(id)?.state !== 'replaced')
+        say(`it replaces ${quoteText(id)}, which is not ended`)
+    }
+    const place = placeOf(judged)
+    const holder = live.get(place)
+    if (holder !== undefined && holder !== entry.request) {
+      say(`request ${quoteText(holder)} has a live signature on the same prev`)
+    }
+    live.set(place, entry.request)
+    known.state = 'intended'
+    known.lease = entry.lease
+  }
+
+  async function takeProduced(produced: ProducedFact, at: number, say: Say): Promise<void> {
+    const known = requests.get(produced.request)
+    if (known === undefined || known.state !== 'intended' || known.lease !== produced.lease) {
+      say('a signature without its intent')
+      return
+    }
+    const { judged } = known
+    const settled = await settledOf(produced, judged)
+    if (typeof settled === 'string') say(settled)
+    else if (settled.over?.digest !== judged.digest || settled.over.keyDid !== judged.keyDid) {
+      say('it signs other bytes, or with another key, than its intent')
+    }
+    known.state = 'produced'
+    known.cid = produced.cid
+    known.did = produced.did
+    known.judged = { ...judged, unsigned: null }
+    ours.set(produced.cid, { did: produced.did, at })
+    if (judged.prev === null && !owners.has(produced.did)) owners.set(produced.did, judged.caller)
+  }
+
+  async function settledOf(produced: ProducedFact, judged: JudgedFact) {
+    if (produced.over !== null) return produced
+    if (judged.unsigned === null) return 'the bytes that it signs are not in the log'
+    return await settleSignature(produced, { ...judged, unsigned: judged.unsigned }, verify)
+  }
+
+  function end(id: string, allowed: readonly State[], say: Say): Known | null {
+    const known = requests.get(id)
+    if (known === undefined || !allowed.includes(known.state)) {
+      say(`its request is ${known?.state ?? 'not there'}`)
+      return null
+    }
+    const place = placeOf(known.judged)
+    if (live.get(place) === id) live.delete(place)
+    return known
+  }
+
+  function takeSuperseded(request: string, say: Say): void {
+    const known = end(request, ['proposed', 'intended', 'produced'], say)
+    if (known === null) return
+    const signed = known.state === 'produced'
+    if (signed) barred.add(identityOf(known.judged))
+    known.state = signed ? 'replaced' : 'ended'
+  }
+
+  function checkSigned(of: { request: string; did: string; cid: string }, say: Say): Known | null {
+    const known = requests.get(of.request)
+    const signed =
+      known !== undefined && known.cid === of.cid && known.did === of.did && known.cid !== null
+    if (!signed) say('it tells of an operation that its request did not sign')
+    return signed ? known : null
+  }
+
+  function takePlain(fact: Fact & { is: 'plain' }, say: Say): void {
+    const entry = fact.of
+    switch (entry.kind) {
+      case 'trust.initialised':
+        if (fact.index !== 0) say('a log begins once')
+        return
+      case 'policy.changed':
+        return takePolicies(entry, say)
+      case 'signature.intended':
+        return takeIntended(entry, fact, say)
+      case 'signature.postponed': {
+        const known = end(entry.request, ['intended'], say)
+        if (known === null) return
+        if (known.lease !== entry.lease) say('its lease is another one')
+        known.state = 'proposed'
+        return
+      }
+      case 'request.cancelled': {
+        const known = end(entry.request, ['proposed'], say)
+        if (known !== null) known.state = 'ended'
+        return
+      }
+      case 'request.failed': {
+        const known = end(entry.request, ['intended'], say)
+        if (known !== null) known.state = 'ended'
+        return
+      }
+      case 'request.superseded':
+        return takeSuperseded(entry.request, say)
+      case 'submission.accepted':
+      case 'submission.refused':
+      case 'submission.unknown':
+      case 'operation.nullified':
+        checkSigned(entry, say)
+        return
+      case 'operation.confirmed': {
+        const known = checkSigned(entry, say)
+        if (known === null) return
+        end(entry.request, ['produced'], say)
+        known.state = 'confirmed'
+        return
+      }
+      case 'did.enrolled': {
+        const owner = owners.get(entry.did)
+        if (owner !== undefined) say(`${entry.did} is in care of ${quoteText(owner)} already`)
+        owners.set(entry.did, entry.caller)
+        return
+      }
+      case 'caller.added':
+        if (credentials.has(entry.accessKeyId)) say('its access key was added before')
+        credentials.set(entry.accessKeyId, 'added')
+        return
+      case 'caller.revoked':
+        if (credentials.get(entry.accessKeyId) !== 'added') say('its access key is not in force')
+        credentials.set(entry.accessKeyId, 'revoked')
+        return
+      case 'database.restored':
+        if (entry.had > entry.size || entry.size > fact.index)
+          say('more was put back than there was')
+        return
+      // What the service saw or did elsewhere: there is nothing in the log to hold it against.
+      case 'operation.foreign':
+      case 'reconciliation.reported':
+      case 'key.created':
+      case 'key.imported':
+      case 'key.checked':
+      case 'key.retired':
+      case 'key.taken-over':
+      case 'key.latched':
+      case 'key.unlatched':
+        return
+      default:
+        unjudged.push({ index: fact.index, message: `${kindOf(entry)} cannot be judged here` })
+    }
+  }
+
+  function takePolicies(entry: { digest: Uint8Array; set: Uint8Array }, say: Say): void {
+    try {
+      const set = decodePolicySet(entry.set)
+      if (!isEqual(set.digest, entry.digest)) say('the policies have another digest')
+      policies.set(Buffer.from(set.digest).toString('hex'), set)
+    } catch (error) {
+      if (!(error instanceof PolicyError)) throw error
+      say(error.message)
+    }
+  }
+
+  return {
+    take,
+    findings: findings as readonly Finding[],
+    unjudged: unjudged as readonly Finding[],
+    /** In force at some time up to here, by the hex of their digest. */
+    policies: policies as ReadonlyMap<string, PolicySet>,
+    signatures: () => ours.size,
+  }
+}
+
+/** The same bytes by the same caller with the same key. */
+function identityOf({ caller, keyDid, digest }: JudgedFact): string {
+  return `${caller} ${keyDid} ${digest}`
+}
+
+function placeOf({ prev, digest }: JudgedFact): string {
+  return prev ?? digest
+}
+
+/** A kind that another stream of work adds is unjudged until its rule stands here. */
+function kindOf(entry: { readonly kind: string }): string {
+  return entry.kind
+}
