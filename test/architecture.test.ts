@@ -331,6 +331,15 @@ const bad: readonly Bad[] = [
     ],
   },
   {
+    what: 'a service that makes keys in AWS KMS',
+    ...one(
+      'src/events.ts',
+      "import { createKmsKey } from './signer/awskms/admin.ts'\ncreateKmsKey",
+      `${list}: src/events.ts: src/events.ts may not import src/signer/awskms/admin.ts`,
+      'the service reaches no code that makes keys in an HSM or in AWS KMS: src/events.ts: imports src/signer/awskms/admin.ts (src/main.ts → src/context.ts → src/use-cases.ts → src/events.ts)',
+    ),
+  },
+  {
     what: 'a proof out of nothing',
     ...one(
       'src/custody/x.ts',

@@ -322,6 +322,15 @@ export const architectureRules: Readonly<Record<string, ArchitectureRule>> = {
     )
   },
 
+  'the service reaches no code that makes keys in an HSM or in AWS KMS': (files) => {
+    const makers = ['src/signer/awskms/admin.ts', 'src/signer/pkcs11/admin.ts']
+    return reachedFrom(files, 'src/main.ts').flatMap(({ source, path }) =>
+      eachImport([source], (_source, { target, typeOnly }) =>
+        makers.includes(target) && !typeOnly ? `imports ${target} (${path})` : null,
+      ),
+    )
+  },
+
   'a proof type is cast by its producer alone': (files) => {
     const declared = files.flatMap((source) =>
       source.proofs.map((name) => ({ name, file: source.file })),

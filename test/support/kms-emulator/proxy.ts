@@ -42,6 +42,7 @@ export type KmsProxy = Awaited<ReturnType<typeof startKmsProxy>>
 export async function startKmsProxy(emulator: KmsEmulator) {
   const rules: Rule[] = []
   const calls: KmsCall[] = []
+  const bodies: Record<string, unknown>[] = []
   const server = createServer((request, response) => {
     void serve(request, response).catch(() => response.destroy())
   })
@@ -51,6 +52,7 @@ export async function startKmsProxy(emulator: KmsEmulator) {
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const call = await receive(request)
+    bodies.push(JSON.parse(call.body.toString('utf8')) as Record<string, unknown>)
     const rule = rules.find((known) => known.on === call.action && known.times > 0)
     if (rule !== undefined) rule.times -= 1
     const reply = await answerOf(emulator, call, rule?.fault ?? null)
@@ -63,6 +65,8 @@ export async function startKmsProxy(emulator: KmsEmulator) {
     url: `http://127.0.0.1:${port}`,
     /** Each call that was answered or not, in the order of their ends. */
     calls,
+    /** What was sent, in the order of arrival. */
+    bodies,
     connections: () => connections,
     signs: () => calls.filter(({ action }) => action === 'Sign').length,
     fault(fault: KmsFault, { on = 'Sign', times = 1 } = {}) {
