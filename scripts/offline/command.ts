@@ -39,16 +39,27 @@ export function parseEnvironment(value: string | undefined, usage: string): Envi
   return found
 }
 
-/** A whole file of at most so many bytes. @throws Refusal naming it */
+/** A whole file, or what a pipe gives, of at most so many bytes. @throws Refusal naming it */
 export async function readBounded(path: string, maxBytes: number): Promise<Buffer> {
+  const name = escapeText(path)
   const file = await open(path, 'r').catch((cause: unknown) => {
-    throw new Refusal(`${escapeText(path)}: cannot be read`, { cause })
+    throw new Refusal(`${name}: cannot be read`, { cause })
   })
+  const content = Buffer.alloc(maxBytes + 1)
   try {
-    const { size } = await file.stat()
-    if (size > maxBytes) throw new Refusal(`${escapeText(path)}: is longer than ${maxBytes} bytes`)
-    return await file.readFile()
+    let length = 0
+    for (;;) {
+      // A pipe has no places to read from, only what comes next.
+      const { bytesRead } = await file.read(content, length, content.length - length, null)
+      length += bytesRead
+      if (length > maxBytes) throw new Refusal(`${name}: is longer than ${maxBytes} bytes`)
+      if (bytesRead === 0) return Buffer.from(content.subarray(0, length))
+    }
+  } catch (error) {
+    if (error instanceof Refusal) throw error
+    throw new Refusal(`${name}: cannot be read`, { cause: error })
   } finally {
+    content.fill(0)
     await file.close()
   }
 }

@@ -19,10 +19,14 @@ export async function dealShares(secret: Uint8Array, deal: Deal): Promise<Share[
   const { custodians, ...common } = deal
   const n = custodians.length
   if (secret.length !== SECRET_BYTES) throw new RangeError(`a secret has ${SECRET_BYTES} bytes`)
-  const points = await split(Uint8Array.from(secret), n, common.t)
+  // The library takes no Buffer.
+  const copy = Uint8Array.from(secret)
+  const points = await split(copy, n, common.t)
+  copy.fill(0)
   const shares = points.map((point, index): Share => {
     const x = point[SECRET_BYTES] ?? 0
     const y = point.slice(0, SECRET_BYTES)
+    point.fill(0)
     return { ...common, n, x, y, custodian: custodians[index] ?? '' }
   })
   for (const start of shares.keys()) {
@@ -132,5 +136,10 @@ async function requireKey(
 }
 
 async function interpolate(shares: readonly Share[]): Promise<Uint8Array> {
-  return await combine(shares.map(({ x, y }) => Uint8Array.of(...y, x)))
+  const points = shares.map(({ x, y }) => Uint8Array.of(...y, x))
+  try {
+    return await combine(points)
+  } finally {
+    for (const point of points) point.fill(0)
+  }
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { lstat, mkdir, open, rename } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { syncDirectory } from './write-once.ts'
 
 /**
@@ -9,9 +9,11 @@ import { syncDirectory } from './write-once.ts'
  * @returns false when something of that name was there; it is left as it is
  */
 export async function writeFolder(
-  path: string,
+  folder: string,
   files: Readonly<Record<string, Uint8Array | string>>,
 ): Promise<boolean> {
+  // `name/` is the same folder, but `name/.….new` would lie in it.
+  const path = resolve(folder)
   if (await exists(path)) return false
   const temporary = `${path}.${randomBytes(6).toString('hex')}.new`
   await mkdir(temporary, { mode: 0o700 })

@@ -33,6 +33,11 @@ test('leaves a folder that is there, even an empty one, and a file', async () =>
   expect(await readdir(join(dir, 'empty'))).toEqual([])
 })
 
+test('takes a name with a slash behind it', async () => {
+  expect(await writeFolder(`${join(dir, 'a')}/`, { x: '' })).toBe(true)
+  expect(await readdir(dir)).toEqual(['a'])
+})
+
 test('fails as a whole when one file cannot be written', async () => {
   await expect(writeFolder(join(dir, 'a'), { x: '', 'no/such/folder': '' })).rejects.toThrow(
     'ENOENT',

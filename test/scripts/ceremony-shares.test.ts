@@ -1,5 +1,6 @@
-import { execFile, spawnSync } from 'node:child_process'
+import { exec, execFile, spawnSync } from 'node:child_process'
 import { copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Dealing } from '../../src/ceremony/dealing.ts'
@@ -12,6 +13,7 @@ import type { CustodiansHome } from '../support/custodians.ts'
 
 const hasAge = spawnSync('age', ['--version']).status === 0
 const run = promisify(execFile)
+const program = fileURLToPath(new URL('../../scripts/ceremony.ts', import.meta.url))
 
 let home: CustodiansHome
 let printed: string
@@ -262,6 +264,13 @@ describe.skipIf(!hasAge)(
         { encoding: 'buffer' },
       )
       await writeFile(home.path('opened'), opened.stdout)
+      // Without a file in between: what a custodian's own tools opened need not lie on a disk.
+      const piped = await promisify(exec)(
+        `age --decrypt -i ben.key key/ben.share.age | '${process.execPath}' '${program}' ` +
+          'check-shares --json --dealing key/dealing.json /dev/stdin',
+        { cwd: home.dir },
+      )
+      expect(piped.stdout).toContain('"custodian":"ben","x":')
       const { code, shares } = await check(
         'key',
         '--identity',
