@@ -30,6 +30,10 @@ const commands: Readonly<
     usage: 'callers list | callers add NAME [--key ID] [--pds URL] | callers revoke ACCESS-KEY-ID',
     load: async () => (await import('./online/callers.ts')).callers,
   },
+  policy: {
+    usage: 'policy check [DIR] | policy diff OLD-DIR NEW-DIR',
+    load: async () => (await import('./online/policy.ts')).policy,
+  },
   audit: {
     usage:
       'audit export DIR | audit verify DIR [--trust CARD] [--checkpoint FILE] [--max-age D] | ' +

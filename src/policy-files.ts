@@ -1,6 +1,7 @@
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError } from './config.ts'
+import { refusals } from './policy/analyse.ts'
 import { PolicyError } from './policy/error.ts'
 import { parsePolicySet } from './policy/parse.ts'
 import type { PolicyFiles } from './policy/parse.ts'
@@ -10,8 +11,21 @@ export const policyFileNames = ['keys.yaml', 'callers.yaml', 'policy.yaml'] as c
 /** The officers; a set that asks for no quorum needs none. */
 const rosterFileName = 'roster.yaml'
 
-/** @throws ConfigError naming the folder, or the file and field that is wrong */
+/**
+ * A set that a service may start with: one that keeps what every set must keep.
+ * @throws ConfigError naming the folder, and the file and field or the rule that is wrong
+ */
 export async function loadPolicySet(dir: string): Promise<PolicySet> {
+  const policies = await readPolicySet(dir)
+  const [refused] = refusals(policies, new Date())
+  if (refused === undefined) return policies
+  throw new ConfigError(
+    `HOLDFAST_POLICIES_DIR: ${dir}: ${refused.check}: ${refused.message} (scripts/holdfast policy check)`,
+  )
+}
+
+/** Without what the analysis has to say of it. @throws ConfigError as above */
+export async function readPolicySet(dir: string): Promise<PolicySet> {
   const files = await readPolicyFiles(dir)
   try {
     return parsePolicySet(files)

@@ -1,10 +1,12 @@
 import { benchAudit } from './audit.ts'
 import { benchEnroll } from './enroll.ts'
+import { benchPolicy } from './policy.ts'
 import { benchSign } from './sign.ts'
 
 const benchmarks: Readonly<Record<string, (args: string[]) => Promise<object>>> = {
   audit: benchAudit,
   enroll: benchEnroll,
+  policy: benchPolicy,
   sign: benchSign,
 }
 
@@ -13,6 +15,7 @@ const usage = `Usage: npm run bench -- NAME [--json] [options]
   sign [--backend file|pkcs11] [--rounds N] [--count N] [--concurrency N]
                                                     operations signed per second through the KMS door
   audit                                             what the audit log costs, and how soon it is checkpointed
+  policy                                            decisions per second for 200 rules and 50 officers
   enroll [--count N]                                identities taken into care from a file of audit logs
 
 With --json, the last line is one JSON object.

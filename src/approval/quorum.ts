@@ -1,6 +1,5 @@
 import type { Requirement } from '../policy/policy-set.ts'
-import { countQuorum } from '../policy/quorum.ts'
-import type { QuorumNode } from '../policy/quorum.ts'
+import { countedIn, countQuorum } from '../policy/quorum.ts'
 import type { VerifiedApproval } from './verify.ts'
 
 /** What a requirement still lacks. */
@@ -63,18 +62,6 @@ function lackingOf(
     ...lacking('orgs', (separate?.orgs ?? 0) - orgs),
     ...lacking('cli', (channel?.cli ?? 0) - cli),
   ]
-}
-
-/** The persons who make a tree true: those in the parts of it that are met. */
-function countedIn(node: QuorumNode, agreed: ReadonlySet<string>): string[] {
-  if (node.kind === 'person') return agreed.has(node.id) ? [node.id] : []
-  if (!countQuorum(node, agreed).met) {
-    // The outermost group, still open: what is there already counts, so that the rest can be named.
-    return node.of.flatMap((member) => countedIn(member, agreed))
-  }
-  return node.of
-    .filter((member) => countQuorum(member, agreed).met)
-    .flatMap((member) => countedIn(member, agreed))
 }
 
 /** `1 more of security: bob, carol`, for people. */

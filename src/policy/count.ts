@@ -1,5 +1,5 @@
 import type { Requirement } from './policy-set.ts'
-import { countQuorum, personsIn } from './quorum.ts'
+import { countedIn, countQuorum, personsIn } from './quorum.ts'
 import type { Missing } from './quorum.ts'
 import { mayApprove, personOf } from './roster.ts'
 import type { Roster } from './roster.ts'
@@ -19,7 +19,8 @@ export type Lack =
 
 /**
  * Whether these agreements meet a requirement. Counted are active officers who stand in its tree and
- * have no part in the request; each of them once. Adding an agreement never makes it less met.
+ * have no part in the request; each of them once, and for organisations and command lines only in
+ * the parts of the tree that are met. Adding an agreement never makes it less met.
  * @param input.excluded the requester, and the persons who run a program that asks
  */
 export function countRequirement(
@@ -30,9 +31,11 @@ export function countRequirement(
     readonly excluded: ReadonlySet<string>
   },
 ): { readonly met: boolean; readonly lacks: readonly Lack[] } {
-  const counted = countedIn(requirement, input)
-  const persons = new Set(counted.map(({ person }) => person))
-  const lacks: Lack[] = countQuorum(requirement.quorum, persons).missing.map((missing) => ({
+  const eligible = eligibleIn(requirement, input)
+  const agreed = new Set(eligible.map(({ person }) => person))
+  const persons = new Set(countedIn(requirement.quorum, agreed))
+  const counted = eligible.filter(({ person }) => persons.has(person))
+  const lacks: Lack[] = countQuorum(requirement.quorum, agreed).missing.map((missing) => ({
     kind: 'persons',
     ...missing,
   }))
@@ -45,7 +48,7 @@ export function countRequirement(
   return { met: lacks.length === 0, lacks }
 }
 
-function countedIn(
+function eligibleIn(
   { quorum }: Requirement,
   input: Parameters<typeof countRequirement>[1],
 ): Agreement[] {

@@ -57,7 +57,12 @@ export function parsePolicySet(files: PolicyFiles): PolicySet {
   }
   const groups = resolveGroups(written.groups ?? {}, roster)
   const valueSets = parseValueSets(written)
-  const { rules, denies } = parseRules(written, { callers, groups, valueSets })
+  const { rules, denies } = parseRules(written, {
+    callers,
+    groups,
+    valueSets,
+    officers: roster !== null,
+  })
   const minimum = written.minimum ?? null
   if (minimum === null && rules.some((rule) => rule.require !== 'none')) {
     throw malformed(

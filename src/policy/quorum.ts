@@ -36,6 +36,18 @@ export function countQuorum(node: QuorumNode, agreed: ReadonlySet<string>): Coun
   return { met: false, missing: [own, ...nested.flatMap(({ count }) => count.missing)] }
 }
 
+/** The persons who make a tree true: those in the parts of it that are met. */
+export function countedIn(node: QuorumNode, agreed: ReadonlySet<string>): string[] {
+  if (node.kind === 'person') return agreed.has(node.id) ? [node.id] : []
+  if (!countQuorum(node, agreed).met) {
+    // The outermost group, still open: what is there already counts, so that the rest can be named.
+    return node.of.flatMap((member) => countedIn(member, agreed))
+  }
+  return node.of
+    .filter((member) => countQuorum(member, agreed).met)
+    .flatMap((member) => countedIn(member, agreed))
+}
+
 /** Everybody in a tree, in its order. */
 export function personsIn(node: QuorumNode): string[] {
   return node.kind === 'person' ? [node.id] : node.of.flatMap(personsIn)

@@ -128,7 +128,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'scripts/online': list(`
     src/campaign, src/config.ts, src/context.ts, src/data-dir.ts, src/development.ts,
     src/ed25519, src/files, src/logger.ts, src/main.ts, src/client, type src/api, src/custody/read-log.ts,
-    src/audit, src/open-log.ts, src/sequencer,
+    src/audit, src/open-log.ts, src/sequencer, src/policy-files.ts,
     src/custody/request.ts, src/directory, src/ecdsa/native.ts, src/plc, src/policy,
     type src/sealing, src/signer, src/store, node:fs, node:fs/promises, node:path, node:util`),
   'scripts/online/verify': list(`

@@ -47,6 +47,8 @@ export type Named = {
   readonly callers: readonly CallerConfig[]
   readonly groups: readonly Group[]
   readonly valueSets: readonly ValueSet[]
+  /** Whether there is a roster: without one, the operator's own word must do for acts. */
+  readonly officers: boolean
 }
 
 export function parseRules(
@@ -78,12 +80,12 @@ function toRule(entry: RuleEntry, named: Named): Rule {
       perDid: toLimit(where, 'perDid', entry.limits?.perDid),
     },
   }
-  checkMeaning(where, rule)
+  checkMeaning(where, rule, named.officers)
   return rule
 }
 
 /** What the words allow to be written, and what could never do what it says. */
-function checkMeaning(where: string, { match, limits, ...rule }: Rule): void {
+function checkMeaning(where: string, { match, limits, ...rule }: Rule, officers: boolean): void {
   const isAct = match.op.some((op) => isActClass(op))
   if (match.op.includes('genesis') && rule.require !== 'none') {
     throw malformed(
@@ -96,7 +98,7 @@ function checkMeaning(where: string, { match, limits, ...rule }: Rule): void {
   if (isAct && (limits.global !== null || limits.perDid !== null)) {
     throw malformed(`${where}: limits: only operations are counted, not ${match.op.join(', ')}`)
   }
-  if (isAct && rule.require === 'none') {
+  if (isAct && officers && rule.require === 'none') {
     throw malformed(`${where}: require: ${match.op.join(', ')} needs a quorum, never none`)
   }
 }

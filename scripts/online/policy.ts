@@ -1,0 +1,98 @@
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { readEnv, toConfig } from '../../src/config.ts'
+import { analyse } from '../../src/policy/analyse.ts'
+import type { Analysis } from '../../src/policy/analyse.ts'
+import { compare, requirementText } from '../../src/policy/compare.ts'
+import type { PolicySet } from '../../src/policy/policy-set.ts'
+import { readPolicySet } from '../../src/policy-files.ts'
+import { UsageError, print, printJson } from './command.ts'
+import type { Command } from './command.ts'
+
+const usage = 'policy check [DIR] [--json] | policy diff OLD-DIR NEW-DIR [--json]'
+
+/** Needs neither service nor database: it reads files only. */
+export const policy: Command = async ([verb, ...args]) => {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { json: { type: 'boolean', default: false } },
+  })
+  const [first, second, ...extra] = positionals
+  if (verb === 'check' && second === undefined)
+    return await check(first ?? defaultDir(), values.json)
+  if (verb === 'diff' && first !== undefined && second !== undefined && extra.length === 0) {
+    return await diff(first, second, values.json)
+  }
+  throw new UsageError(usage)
+}
+
+/** The folder that a service in this environment would load. */
+function defaultDir(): string {
+  const config = toConfig(readEnv(process.env), process.cwd())
+  return config.policiesDir ?? join(config.dataDir, 'policies')
+}
+
+async function check(dir: string, json: boolean): Promise<number> {
+  const policies = await readPolicySet(dir)
+  const analysis = analyse(policies, new Date())
+  if (json) printJson(checkReport(dir, policies, analysis))
+  else printCheck(dir, policies, analysis)
+  return analysis.problems.length === 0 ? 0 : 1
+}
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
+
+function checkReport(dir: string, policies: PolicySet, analysis: Analysis) {
+  const { roster, ceremony } = policies
+  return {
+    dir,
+    sound: analysis.problems.length === 0,
+    policySet: hex(policies.digest),
+    roster: roster === null ? null : { epoch: roster.epoch, digest: hex(roster.digest) },
+    ceremony,
+    ...analysis,
+  }
+}
+
+function printCheck(dir: string, policies: PolicySet, analysis: Analysis): void {
+  const { roster, ceremony } = policies
+  print(`${dir} (env: ${policies.env})`)
+  print(`policy set ${hex(policies.digest)}`)
+  print(roster === null ? 'no officers' : `roster epoch ${roster.epoch} ${hex(roster.digest)}`)
+  for (const rule of policies.rules) {
+    const asked = rule.require === 'none' ? 'without approval' : requirementText(rule.require)
+    print(`  ${rule.id}: ${rule.match.op.join(', ')} by key ${rule.match.key.join(', ')}: ${asked}`)
+  }
+  if (ceremony !== null) {
+    const may = ceremony.approversMayOperate ? 'may' : 'may not'
+    print(
+      `  ceremony: ${ceremony.operators} operators, ${ceremony.observers} observers; who approves it ${may} operate it`,
+    )
+  }
+  for (const { rules } of analysis.overlaps) {
+    print(`  ${rules.join(' and ')} can both match: what both match must satisfy both`)
+  }
+  print(`${analysis.cells} classes of questions walked through`)
+  for (const { check: name, severity, message } of analysis.problems) {
+    print(`${severity === 'refuse' ? 'REFUSED' : 'problem'} ${name}: ${message}`)
+  }
+  print(analysis.problems.length === 0 ? 'sound' : `${analysis.problems.length} problems`)
+}
+
+async function diff(oldDir: string, nextDir: string, json: boolean): Promise<number> {
+  const [old, next] = [await readPolicySet(oldDir), await readPolicySet(nextDir)]
+  const differences = compare(old, next)
+  const digests = { old: hex(old.digest), new: hex(next.digest) }
+  if (json) printJson({ ...digests, differences })
+  else {
+    for (const direction of ['looser', 'tighter'] as const) {
+      const found = differences.filter((difference) => difference.direction === direction)
+      if (found.length > 0)
+        print(direction === 'looser' ? 'NOW ALLOWED, OR BY LESS:' : 'Now denied, or by more:')
+      for (const { text } of found) print(`  ${text}`)
+    }
+    if (differences.length === 0) print('the two sets decide alike')
+  }
+  return 0
+}
