@@ -2,6 +2,9 @@ import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { P256Keypair, Secp256k1Keypair } from '@atproto/crypto'
 import { z } from 'zod'
+import { EcdsaError } from '../ecdsa/error.ts'
+import { openPrivateKey } from '../ecdsa/private-key.ts'
+import type { PrivateKey } from '../ecdsa/private-key.ts'
 import { writeOnce } from '../files/write-once.ts'
 import type { Curve } from '../plc/did-key.ts'
 import { SealError } from '../sealing/sealer.ts'
@@ -118,22 +121,32 @@ export async function openFileSigner(
 ): Promise<Signer> {
   const path = pathOf(files, key.name)
   const secret = unseal(files, path, { ...key, content: await readKeyFile(path) })
-  const keypair =
-    key.curve === 'K-256' ? await Secp256k1Keypair.import(secret) : await P256Keypair.import(secret)
-  if (keypair.did() !== key.did) {
+  const opened = await openSecret(path, key.curve, secret)
+  if (opened.did !== key.did) {
     throw new SignerError(
       'key-unusable',
-      `${path} holds ${keypair.did()}, but keys.yaml pins ${key.did}`,
+      `${path} holds ${opened.did}, but keys.yaml pins ${key.did}`,
     )
   }
   return {
     sign: async (intent) => {
-      const signature = await keypair.sign(intent.authorized.bytes)
+      const signature = await opened.sign(intent.authorized.bytes)
       return { signature, home: null, requestId: null }
     },
     // Opened and compared with its pin at start, it is in this process's memory until the end.
     check: async () => {},
     close: async () => {},
+  }
+}
+
+async function openSecret(path: string, curve: Curve, secret: Buffer): Promise<PrivateKey> {
+  try {
+    return await openPrivateKey(curve, secret)
+  } catch (cause) {
+    if (!(cause instanceof EcdsaError)) throw cause
+    throw new SignerError('key-unusable', `${path}: ${cause.message}`, { cause })
+  } finally {
+    secret.fill(0)
   }
 }
 
