@@ -88,6 +88,19 @@ export function withoutSignature(signed: Uint8Array): SigningBytes {
   return bytes as SigningBytes
 }
 
+/**
+ * The encoded signed operation made of signing bytes: the inverse of `withoutSignature`, for who has them.
+ * @param compact r‖s, 64 bytes @throws PlcError `malformed`
+ */
+export function withSignature(bytes: SigningBytes, compact: Uint8Array): Uint8Array {
+  const signed = new Uint8Array(bytes.length + SIG_ENTRY_LENGTH)
+  signed[0] = bytes[0]! + 1
+  signed.set(SIG_ENTRY_START, 1)
+  signed.set(Buffer.from(formatSignature(compact), 'latin1'), 1 + SIG_ENTRY_START.length)
+  signed.set(bytes.subarray(1), 1 + SIG_ENTRY_LENGTH)
+  return signed
+}
+
 export function cidOf(operation: SignedOperation): string {
   return cidOfEncoded(encodeSignedOperation(operation))
 }

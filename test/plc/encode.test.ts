@@ -13,6 +13,7 @@ import {
   requestDigest,
   signingBytes,
   withoutSignature,
+  withSignature,
 } from '../../src/plc/encode.ts'
 import { PlcError } from '../../src/plc/error.ts'
 import { keyNamed, plcOperation, sign } from './build-log.ts'
@@ -186,6 +187,7 @@ describe('properties', () => {
         const encoded = encodeSignedOperation(attachSignature(operation, COMPACT))
         const before = Uint8Array.from(encoded)
         expect(withoutSignature(encoded)).toEqual(signingBytes(operation))
+        expect(withSignature(signingBytes(operation), COMPACT)).toEqual(encoded)
         expect(encoded).toEqual(before)
       }),
       { numRuns: 2000 },

@@ -1,12 +1,12 @@
 import {
-  attachSignature,
   cidOfEncoded,
   decodeSignedOperation,
   decodeUnsignedOperation,
   didOfEncoded,
-  encodeSignedOperation,
   requestDigest,
+  withSignature,
 } from '../../plc/encode.ts'
+import type { SigningBytes } from '../../plc/encode.ts'
 import { isLowS } from '../../plc/compact.ts'
 import { curveOf } from '../../plc/did-key.ts'
 import { PlcError } from '../../plc/error.ts'
@@ -30,7 +30,7 @@ class Wrong extends Error {
 }
 
 /** Signed bytes that were seen in this run, by request. */
-type Open = Map<string, { readonly fact: JudgedFact; readonly unsigned: Uint8Array }>
+type Open = Map<string, { readonly fact: JudgedFact; readonly bytes: SigningBytes }>
 
 /**
  * Judges a run of entries by what each says itself: its form, its bytes and digests, the decision that
@@ -51,7 +51,7 @@ export async function examineRun(
   // Only what is still unsigned at the end needs its bytes later.
   return facts.map((fact) =>
     fact.is === 'judged' && open.get(fact.of.request)?.fact === fact.of
-      ? { ...fact, of: { ...fact.of, unsigned: open.get(fact.of.request)!.unsigned } }
+      ? { ...fact, of: { ...fact.of, unsigned: open.get(fact.of.request)!.bytes } }
       : fact,
   )
 }
@@ -68,10 +68,8 @@ async function examineEntry(
         const policy = hex(entry.policy)
         const set = deps.policies.get(policy)
         if (set === undefined) return { index, is: 'deferred', policy, body: body.slice() }
-        const of = judge(entry, at, set)
-        if (entry.kind === 'request.proposed') {
-          deps.open.set(entry.request, { fact: of, unsigned: entry.unsigned })
-        }
+        const { fact: of, bytes } = judge(entry, at, set)
+        if (entry.kind === 'request.proposed') deps.open.set(entry.request, { fact: of, bytes })
         return { index, is: 'judged', at, of }
       }
       case 'signature.produced': {
@@ -80,11 +78,7 @@ async function examineEntry(
         const known = deps.open.get(request)
         if (known === undefined) return { index, is: 'produced', at, of: claim }
         deps.open.delete(request)
-        const of = await checkSignature(
-          claim,
-          { ...known.fact, unsigned: known.unsigned },
-          deps.verify,
-        )
+        const of = await checkSignature(claim, { ...known.fact, bytes: known.bytes }, deps.verify)
         return { index, is: 'produced', at, of }
       }
       default:
@@ -107,7 +101,11 @@ function problemOf(error: unknown): { is: 'wrong' | 'unknown'; message: string }
 type JudgedEntry = JudgedRequest & { readonly kind: JudgedFact['kind'] }
 
 /** @throws Wrong, PlcError */
-function judge(entry: JudgedEntry, at: number, policies: PolicySet): JudgedFact {
+function judge(
+  entry: JudgedEntry,
+  at: number,
+  policies: PolicySet,
+): { fact: JudgedFact; bytes: SigningBytes } {
   const { operation, bytes } = decodeUnsignedOperation(entry.unsigned)
   const previous = previousOf(entry)
   must(isEqual(requestDigest(bytes), entry.digest), 'its digest is of other bytes')
@@ -129,7 +127,7 @@ function judge(entry: JudgedEntry, at: number, policies: PolicySet): JudgedFact 
   must(isEqual(facts.changeKinds, entry.changes), 'it changes something else')
   checkDecision(entry, decision)
   const { kind, request, caller, keyDid, did, standing } = entry
-  return {
+  const fact = {
     kind,
     request,
     caller,
@@ -141,6 +139,7 @@ function judge(entry: JudgedEntry, at: number, policies: PolicySet): JudgedFact 
     needsApproval: decision.kind === 'require',
     unsigned: null,
   }
+  return { fact, bytes }
 }
 
 function decideAgain(input: Parameters<typeof evaluate>[0]): ReturnType<typeof evaluate> {
@@ -187,16 +186,15 @@ function checkDecision(entry: JudgedEntry, again: Decision): void {
  */
 export async function checkSignature(
   claim: ProducedFact,
-  proposed: Pick<JudgedFact, 'digest' | 'keyDid' | 'did' | 'prev'> & { unsigned: Uint8Array },
+  proposed: Pick<JudgedFact, 'digest' | 'keyDid' | 'did' | 'prev'> & { bytes: SigningBytes },
   verify: EcdsaVerify,
 ): Promise<ProducedFact> {
-  const { operation, bytes } = decodeUnsignedOperation(proposed.unsigned)
-  const { keyDid, digest } = proposed
+  const { keyDid, digest, bytes } = proposed
   const { signature } = claim
   if (signature === null) throw new Wrong('its signature is not at hand')
   const strict = isLowS(signature, curveOf(keyDid))
   must(strict && (await verify(keyDid, bytes, signature)), 'its signature does not verify')
-  const signed = encodeSignedOperation(attachSignature(operation, signature))
+  const signed = withSignature(bytes, signature)
   must(cidOfEncoded(signed) === claim.cid, 'its CID is not that of what was signed')
   const did = proposed.prev === null ? didOfEncoded(signed) : proposed.did
   must(did === claim.did, 'its DID is another one')
@@ -206,11 +204,12 @@ export async function checkSignature(
 /** As a fact, for who has the bytes later. */
 export async function settleSignature(
   claim: ProducedFact,
-  proposed: Parameters<typeof checkSignature>[1],
+  proposed: JudgedFact & { unsigned: Uint8Array },
   verify: EcdsaVerify,
 ): Promise<ProducedFact | string> {
   try {
-    return await checkSignature(claim, proposed, verify)
+    const { bytes } = decodeUnsignedOperation(proposed.unsigned)
+    return await checkSignature(claim, { ...proposed, bytes }, verify)
   } catch (error) {
     return problemOf(error).message
   }
