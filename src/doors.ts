@@ -6,6 +6,7 @@ import { showRequest } from './http/v1/show-request.ts'
 import type { Logger } from './logger.ts'
 import { createRender } from './metrics.ts'
 import { readBacklog } from './store/backlog.ts'
+import { orBusy } from './store/database.ts'
 import { createCredentialFinder, credentialsInForce } from './store/callers.ts'
 import { listRequests, readRequest } from './store/request-views.ts'
 
@@ -28,6 +29,7 @@ export async function doorsOf(context: Context, log: Logger): Promise<Hono<HttpE
     submit: context.submit,
     cancel: context.cancel,
     listRequests: async (query) => (await listRequests(db, query)).map(showRequest),
+    readCheckpoint: async () => await orBusy(() => context.auditLog.store.checkpoint()),
     readRequest: async (query) => {
       const found = await readRequest(db, query)
       return found === null ? null : showRequest(found)

@@ -15,6 +15,7 @@ import { buildOpenApi } from './openapi.ts'
 import { ProblemError, respondWithProblem, toProblem } from './problem.ts'
 import type { ActionDeps } from './v1/actions.ts'
 import { createV1 } from './v1/api.ts'
+import type { ReadCheckpoint } from './v1/api.ts'
 import type { ListRequests } from './v1/request-view.ts'
 
 export type AppDeps = Omit<ActionDeps, 'gates'> & {
@@ -23,6 +24,7 @@ export type AppDeps = Omit<ActionDeps, 'gates'> & {
   readonly initialCredentials: readonly Credential[]
   readonly signNow: SignNow
   readonly listRequests: ListRequests
+  readonly readCheckpoint: ReadCheckpoint
   readonly readiness: CheckReadiness
   /** Prometheus text. Open to everyone, so: no DIDs, names or secrets in it. */
   readonly metrics: () => Promise<string>
@@ -66,6 +68,7 @@ const METHODS: Record<string, string> = {
   '/v1/requests/:id/submit': 'POST',
   '/v1/requests/:id/cancel': 'POST',
   '/v1/keys': 'GET, HEAD',
+  '/v1/audit/checkpoint': 'GET, HEAD',
 }
 
 /** All front doors. Needs Node's request in `c.env.incoming`, as `server.ts` gives it. */

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { checkpointView } from '../api/audit.ts'
 import { health, readiness } from '../api/health.ts'
 import { keyList } from '../api/key.ts'
 import type { ProblemCode } from '../api/problem.ts'
@@ -107,6 +108,14 @@ export const describedRoutes: readonly DescribedRoute[] = [
     summary: 'The keys that the caller may use, and the recovery keys it is granted',
     answers: { 200: { description: 'all of them', schema: keyList } },
     problems: withCaller,
+  },
+  {
+    method: 'get',
+    path: '/v1/audit/checkpoint',
+    operationId: 'readCheckpoint',
+    summary: 'The newest signed checkpoint of the audit log',
+    answers: { 200: { description: 'as it was signed', schema: checkpointView } },
+    problems: [...withCaller, 'not-found'],
   },
   {
     method: 'get',

@@ -57,6 +57,8 @@ const SELF_TEST_EVERY_MS = 60_000
 /** Tiles of 256 entries that each look checks again; all of them as fast as it goes under suspicion. */
 const SCRUB_TILES = 4
 const SUSPICIOUS_TILES = 256
+/** An instance that dies is followed by another one within this and the work itself. */
+const ELECT_EVERY_MS = 200
 /** Many times what the longest look takes. */
 const LOOK_WITHIN_MS = 15_000
 
@@ -66,6 +68,8 @@ export function createLogService(deps: LogServiceDeps): LogService {
   let log: VerifiedLog | null = null
   let last: Held | null = null
   let term: { sequencing: Sequencing; state: { edge: RightEdge } } | null = null
+  let underWay: Promise<number> | null = null
+  let nextElection = -Infinity
   let tested = -Infinity
   let traces: Traces | null = null
   /** Somebody has touched the tables: the whole log is checked before anything is signed again. */
@@ -173,14 +177,22 @@ export function createLogService(deps: LogServiceDeps): LogService {
     suspicion = null
   }
 
-  async function sequence(): Promise<number> {
+  /** One at a time: whoever asks meanwhile is told of the run under way. */
+  function sequence(): Promise<number> {
+    underWay ??= sequenceInTerm().finally(() => (underWay = null))
+    return underWay
+  }
+
+  async function sequenceInTerm(): Promise<number> {
     if (gate.cause() !== null || last === null) return 0
     const { origin } = last
     const signer = deps.signerFor(origin)
     if (signer === null) return 0
     const held = last
     try {
+      if (term === null && deps.now() < nextElection) return 0
       term ??= await beginTerm()
+      nextElection = deps.now() + ELECT_EVERY_MS
       if (term === null) return 0
       const vkey = formatVkey(signer.key)
       return await sequenceOnce(term.sequencing, term.state, (now) => firstEntry(held, vkey, now))
@@ -201,6 +213,7 @@ export function createLogService(deps: LogServiceDeps): LogService {
   async function resign(): Promise<void> {
     const ended = term
     term = null
+    nextElection = -Infinity
     await ended?.sequencing.resign()
   }
 

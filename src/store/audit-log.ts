@@ -68,13 +68,15 @@ export function createAuditLogStore(pool: Pool): AuditLogStore {
 async function elect(pool: Pool): Promise<Sequencing | null> {
   const client = await pool.connect()
   let broken: Error | undefined
-  client.once('error', (error) => (broken = error))
+  const onError = (error: Error) => (broken = error)
+  client.once('error', onError)
   try {
     const { rows } = await client.query<{ elected: boolean }>(
       'select pg_try_advisory_lock($1) as elected',
       [SEQUENCER_LOCK],
     )
     if (rows[0]?.elected !== true) {
+      client.off('error', onError)
       client.release()
       return null
     }

@@ -101,6 +101,7 @@ export function doorDeps(changes: Partial<AppDeps> = {}): { deps: AppDeps; lines
     cancel: async () => ({ kind: 'cancelled' }),
     listRequests: async () => [],
     readRequest: async () => null,
+    readCheckpoint: async () => null,
     observe: () => {},
     metrics: async () => '# no metrics\n',
     readiness: async () => ({ ready: true, parts: {}, warnings: [] }),

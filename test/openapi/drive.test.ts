@@ -96,6 +96,15 @@ it('lists, keys and the open routes', async () => {
   })
   expect(data?.requests).toHaveLength(1)
   expect((await client.GET('/v1/keys')).data?.keys[0]?.id).toBe('pds')
+  expect((await client.GET('/v1/audit/checkpoint')).error?.code).toBe('not-found')
+  const { auditLog } = service.context
+  while ((await auditLog.sequence()) > 0);
+  await auditLog.look()
+  const { size } = (await auditLog.store.head()).range
+  expect((await client.GET('/v1/audit/checkpoint')).data).toEqual({
+    size,
+    checkpoint: expect.stringContaining(`\n${size}\n`),
+  })
   expect((await client.GET('/healthz')).data).toEqual({ alive: true })
   expect((await client.GET('/readyz')).data?.ready).toBe(true)
   const metrics = await client.GET('/metrics', { parseAs: 'text' })

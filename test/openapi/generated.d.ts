@@ -111,6 +111,23 @@ export interface paths {
     patch?: never
     trace?: never
   }
+  '/v1/audit/checkpoint': {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    /** The newest signed checkpoint of the audit log */
+    get: operations['readCheckpoint']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
   '/healthz': {
     parameters: {
       query?: never
@@ -369,6 +386,12 @@ export interface components {
         | 'expired'
         | 'superseded'
         | 'failed'
+    }
+    Checkpoint: {
+      /** @description how many entries it covers */
+      size: number
+      /** @description the signed note (C2SP tlog-checkpoint): keep it, and compare with it later */
+      checkpoint: string
     }
     Health: {
       /** @constant */
@@ -982,6 +1005,80 @@ export interface operations {
       }
       /** @description `unauthenticated` */
       401: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `too-large` */
+      413: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `internal` */
+      500: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `busy` */
+      503: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+    }
+  }
+  readCheckpoint: {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      /** @description as it was signed */
+      200: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/json': components['schemas']['Checkpoint']
+        }
+      }
+      /** @description `malformed` */
+      400: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `unauthenticated` */
+      401: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `not-found` */
+      404: {
         headers: {
           [name: string]: unknown
         }

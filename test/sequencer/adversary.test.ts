@@ -18,6 +18,9 @@ import type { TestDatabase } from '../support/postgres.ts'
 // service must find it and sign nothing from then on; all that it released is compared with a list of
 // what was asked for while nothing was wrong.
 
+/** As `src/store/audit-log.ts` names it. */
+const SEQUENCER_LOCK = 0x686f6c66
+
 const silent = pino({ level: 'silent' })
 
 let database: TestDatabase
@@ -259,4 +262,34 @@ test('of two copies that go on from the same log, one is stopped', async () => {
   await otherJobs.stop()
   await other.close()
   await fork.drop()
+})
+
+test('two instances hand over within a second', async () => {
+  const other = await openInstance({ dataDir, databaseUrl: database.url })
+  const otherJobs = startJobs(other.context, silent)
+  // The elected one loses its connection, as a host does that dies.
+  await administer(
+    database,
+    `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted
+       and objid = ${SEQUENCER_LOCK} and database = (select oid from pg_database where datname = current_database())`,
+  )
+  await jobs.stop()
+  const handedOver = performance.now()
+  await other.sign(genesisOf('handed-over', [other.key.did]))
+  await expect
+    .poll(
+      async () => {
+        const { rows } = await other.pool.query('select count(*)::int as waiting from audit_outbox')
+        const { range } = await other.context.auditLog.store.head()
+        return (
+          rows[0]?.waiting === 0 && (await other.context.auditLog.held.read())?.size === range.size
+        )
+      },
+      { interval: 20, timeout: 5_000 },
+    )
+    .toBe(true)
+  expect(performance.now() - handedOver).toBeLessThan(1_000)
+  await otherJobs.stop()
+  await other.close()
+  jobs = startJobs(service.context, silent)
 })

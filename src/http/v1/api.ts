@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import type { Context } from 'hono'
+import type { CheckpointView } from '../../api/audit.ts'
 import type { KeyView } from '../../api/key.ts'
 import type { RequestList, RequestView } from '../../api/request.ts'
 import type { KeyConfig } from '../../policy/policy-set.ts'
@@ -7,6 +8,7 @@ import { verifyBearer } from '../bearer.ts'
 import type { Credential, FindCredential } from '../credential.ts'
 import type { HttpEnv } from '../env.ts'
 import type { Gate } from '../gate.ts'
+import { ProblemError } from '../problem.ts'
 import type { Received } from '../received.ts'
 import { receive } from '../received.ts'
 import { verifySigV4 } from '../sigv4/verify.ts'
@@ -16,7 +18,11 @@ import { parseProposal, refuseBody } from './body.ts'
 import { parseListQuery } from './query.ts'
 import type { ListRequests } from './request-view.ts'
 
+/** null: nothing has been checkpointed yet. */
+export type ReadCheckpoint = () => Promise<{ size: number; note: string } | null>
+
 export type V1Deps = ActionDeps & {
+  readonly readCheckpoint: ReadCheckpoint
   readonly findCredential: FindCredential
   readonly listRequests: ListRequests
   readonly now: () => Date
@@ -50,7 +56,14 @@ export function createV1(deps: V1Deps): Hono<V1Env> {
     })
   }
   v1.get('/keys', (c) => c.json({ keys: deps.keysOf(c.var.caller).map(keyView) }))
+  v1.get('/audit/checkpoint', async (c) => c.json(await newestCheckpoint(deps.readCheckpoint)))
   return v1
+}
+
+async function newestCheckpoint(read: ReadCheckpoint): Promise<CheckpointView> {
+  const found = await read()
+  if (found === null) throw new ProblemError('not-found', 'nothing has been checkpointed yet')
+  return { size: found.size, checkpoint: found.note }
 }
 
 function authenticate(request: Received, { findCredential, now }: V1Deps): Promise<Credential> {
