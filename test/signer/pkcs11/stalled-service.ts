@@ -18,7 +18,7 @@ import { openBench, until } from './harness.ts'
 
 const CALLERS = 16
 /** What an impatient caller waits before it asks again; the AWS SDK waits longer. */
-const PAUSE_MS = 200
+const PAUSE_MS = 400
 
 /** An answer of the KMS door: `signed`, or the AWS error; `ms` is how long it took. */
 type Answer = { readonly what: string; readonly ms: number; readonly at: number }
