@@ -59,7 +59,7 @@ function lacking(
   if (cosignatures.some(({ time }) => time >= input.now - input.maxAge)) return null
   return (
     'nothing from elsewhere says how long the log is: give --checkpoint with one that you kept, ' +
-    'or a trust card with "seen" or with witnesses'
+    'or a trust card that names a state seen before or witnesses'
   )
 }
 
