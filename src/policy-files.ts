@@ -17,10 +17,20 @@ const rosterFileName = 'roster.yaml'
  */
 export async function loadPolicySet(dir: string): Promise<PolicySet> {
   const policies = await readPolicySet(dir)
+  refuseWitness(dir, policies)
   const [refused] = refusals(policies, new Date())
   if (refused === undefined) return policies
   throw new ConfigError(
     `HOLDFAST_POLICIES_DIR: ${dir}: ${refused.check}: ${refused.message} (scripts/holdfast policy check)`,
+  )
+}
+
+/** Nothing here checks a cosigned checkpoint before a key is used, so no rule may count on it. */
+function refuseWitness(dir: string, { rules }: PolicySet): void {
+  const rule = rules.find(({ require: asked }) => asked !== 'none' && asked.witness)
+  if (rule === undefined) return
+  throw new ConfigError(
+    `HOLDFAST_POLICIES_DIR: ${dir}/policy.yaml: rule ${rule.id}: witness: the service cannot wait for a witness yet`,
   )
 }
 

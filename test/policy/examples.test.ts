@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { judgeActs } from '../../src/policy/acts.ts'
 import { analyse } from '../../src/policy/analyse.ts'
@@ -119,4 +122,33 @@ test('who may approve and operate is said by the set', () => {
     true,
     false,
   ])
+})
+
+test.each([
+  {
+    what: 'a witness, which nothing checks yet',
+    from: 'alarm: true',
+    to: 'witness: required',
+    says: /BREAK-GLASS: witness/,
+  },
+  {
+    what: 'fewer persons than its own table says',
+    from: 'nullify: 3',
+    to: 'nullify: 4',
+    says: /minimum: nullify must need 4/,
+  },
+])('no service starts with $what', async ({ from, to, says }) => {
+  const dir = await mkdtemp(join(tmpdir(), 'holdfast-example-'))
+  try {
+    await cp(fileURLToPath(new URL('../../policies/examples/organisation', import.meta.url)), dir, {
+      recursive: true,
+    })
+    const file = join(dir, 'policy.yaml')
+    const text = await readFile(file, 'utf8')
+    expect(text).toContain(from)
+    await writeFile(file, text.replace(from, to))
+    await expect(loadPolicySet(dir)).rejects.toThrow(says)
+  } finally {
+    await rm(dir, { recursive: true })
+  }
 })
