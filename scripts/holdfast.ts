@@ -44,6 +44,11 @@ const commands: Readonly<
     usage: 'trust init',
     load: async () => (await import('./online/trust.ts')).trust,
   },
+  officers: {
+    usage:
+      'officers list | officers contact PERSON --email ADDRESS | officers contact PERSON --remove',
+    load: async () => (await import('./online/officers.ts')).officers,
+  },
   requests: {
     usage:
       'requests list | requests show ID [--operation] | requests propose --key ID --from-file FILE | ' +

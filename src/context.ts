@@ -17,6 +17,8 @@ import { openAuditLog } from './open-log.ts'
 import type { AuditLog } from './open-log.ts'
 import { measuredDirectory } from './measured.ts'
 import { createMetrics } from './metrics.ts'
+import { checkNotifySecrets, noNotifySecrets, openNotifications } from './notifications.ts'
+import type { Notifications, NotifySecrets } from './notifications.ts'
 import type { Metrics } from './metrics.ts'
 import type { PolicySet } from './policy/policy-set.ts'
 import { pinnedKeys } from './policy/policy-set.ts'
@@ -49,6 +51,7 @@ export type Context = UseCases & {
   readonly db: Database
   readonly auditLog: AuditLog
   readonly metrics: Metrics
+  readonly notifications: Notifications
   readonly readiness: () => Promise<Readiness>
   /** What every start and `readyz` say until somebody acts on it. */
   readonly warnings: readonly string[]
@@ -59,6 +62,8 @@ export type ContextOptions = {
   readonly config: Config
   readonly secrets: Secrets
   readonly log: Logger
+  /** What the service tells people with; commands tell nobody. */
+  readonly notify?: NotifySecrets
   /** What vendors' modules may see of it; our own settings are in `config` and `secrets`. */
   readonly environment?: NodeJS.ProcessEnv
   /** Commands that only write rows open no key. */
@@ -73,6 +78,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
   const sealer = await openSealer(config)
   const { dir: policiesDir, policies } = await openPolicies(config, sealer)
   if (policies.env === 'prod') checkProduction(config, secrets, policies)
+  if (options.withSigners) checkNotifySecrets(policies, options.notify ?? noNotifySecrets)
   const { verify, engine } = openVerifier()
   const metrics = createMetrics({ processMetrics: options.withSigners })
   const events = createKeyEvents({ log, metrics })
@@ -83,6 +89,13 @@ export async function createContext(options: ContextOptions): Promise<Context> {
   const auditLog = await openAuditLog({ config, secrets, env: policies.env, db: database.db, log })
   // Before anything can be asked for. Commands that only write rows claim nothing.
   if (options.withSigners) await auditLog.look()
+  const notifications = openNotifications({
+    db: database.db,
+    policies,
+    secrets: options.notify ?? noNotifySecrets,
+    report: ({ target, error }) =>
+      log.warn({ event: 'not-told', target, err: error }, `${target} could not be told now`),
+  })
   const plc = overrides.directory ?? createPlcDirectory(config.plcUrl)
   const directory = measuredDirectory(metrics, plc)
   log.info(
@@ -107,6 +120,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     auditLog,
     warnings,
     metrics,
+    notifications,
     ...createUseCases({
       db: database.db,
       policies,
@@ -140,6 +154,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
       await keys.backends.close()
       await events.close()
       await auditLog.close()
+      notifications.close()
       await database.close()
     },
   }

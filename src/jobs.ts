@@ -12,6 +12,9 @@ const FOLLOW_EVERY_MS = 30_000
 const SEQUENCE_EVERY_MS = 25
 const LOOK_EVERY_MS = 125
 
+/** Officers are told at once: a second is the most that a request waits for its first message. */
+const DELIVER_EVERY_MS = 1_000
+
 export type Jobs = {
   /** Resolves when the run under way is over. */
   readonly stop: () => Promise<void>
@@ -19,7 +22,7 @@ export type Jobs = {
 
 /** What the service does by itself. The first run is at once: a service that died may have left work. */
 export function startJobs(
-  context: Pick<Context, 'reconcile' | 'auditLog' | 'follow'>,
+  context: Pick<Context, 'reconcile' | 'auditLog' | 'follow' | 'notifications'>,
   log: Logger,
 ): Jobs {
   const { auditLog } = context
@@ -40,6 +43,10 @@ export function startJobs(
       while (!signal.aborted && (await auditLog.sequence()) > 0);
     }),
     repeat(LOOK_EVERY_MS, log, async () => await auditLog.look()),
+    repeat(DELIVER_EVERY_MS, log, async () => {
+      const { told, failed } = await context.notifications.deliver()
+      if (told + failed > 0) log.info({ job: 'notify', told, failed }, 'people were told')
+    }),
   ]
   auditLog.expectLooks()
   return {

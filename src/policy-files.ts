@@ -8,8 +8,8 @@ import type { PolicyFiles } from './policy/parse.ts'
 import type { PolicySet } from './policy/policy-set.ts'
 
 export const policyFileNames = ['keys.yaml', 'callers.yaml', 'policy.yaml'] as const
-/** The officers; a set that asks for no quorum needs none. */
-const rosterFileName = 'roster.yaml'
+/** The officers; a set that asks for no quorum needs none. Who is told; none: nobody. */
+const optionalFiles = { roster: 'roster.yaml', notify: 'notify.yaml' } as const
 
 /**
  * A set that a service may start with: one that keeps what every set must keep.
@@ -60,10 +60,11 @@ export async function readPolicyFiles(dir: string): Promise<PolicyFiles> {
     keys: await read('keys.yaml'),
     callers: await read('callers.yaml'),
     policy: await read('policy.yaml'),
-    ...(names.includes(rosterFileName) ? { roster: await read(rosterFileName) } : {}),
+    ...(names.includes(optionalFiles.roster) ? { roster: await read(optionalFiles.roster) } : {}),
+    ...(names.includes(optionalFiles.notify) ? { notify: await read(optionalFiles.notify) } : {}),
   }
   // A file that is there but not read would be a rule that somebody believes to be in force.
-  const known: readonly string[] = [...policyFileNames, rosterFileName]
+  const known: readonly string[] = [...policyFileNames, ...Object.values(optionalFiles)]
   const stray = names.find((name) => /\.ya?ml$/.test(name) && !known.includes(name))
   if (stray !== undefined) {
     throw new ConfigError(

@@ -251,6 +251,10 @@ describe('each setting', () => {
       'DATABASE_OWNER_URL_FILE',
       'HOLDFAST_TOKEN',
       'HOLDFAST_TOKEN_FILE',
+      // With `notify.yaml`, in `notifications.test.ts`.
+      'HOLDFAST_WEBHOOK_SECRET_FILE',
+      'HOLDFAST_SMTP_URL',
+      'HOLDFAST_SMTP_URL_FILE',
     ]
     const named = (rows: readonly { name: string }[]) => rows.map(({ name }) => name)
     expect(new Set([...named(good), ...others])).toEqual(new Set(known))

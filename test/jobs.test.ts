@@ -16,6 +16,8 @@ const auditLog = {
   resign: async () => {},
 } as unknown as Context['auditLog']
 
+const notifications = { deliver: async () => ({ told: 0, failed: 0 }), close: () => {} }
+
 function logTo(lines: Record<string, unknown>[]) {
   return pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) })
 }
@@ -28,7 +30,7 @@ it('submissions are looked for as soon as the service starts, and a run under wa
     runs += 1
     return { ...nothing, looked: 1, confirmed: 1 }
   }
-  const jobs = startJobs({ reconcile, auditLog, follow }, logTo(lines))
+  const jobs = startJobs({ reconcile, auditLog, follow, notifications }, logTo(lines))
   await jobs.stop()
   expect(runs).toBe(1)
   expect(lines).toMatchObject([{ job: 'reconcile', looked: 1, confirmed: 1 }])
@@ -37,7 +39,7 @@ it('submissions are looked for as soon as the service starts, and a run under wa
 it('a run that fails is logged and ends nothing', async () => {
   const lines: Record<string, unknown>[] = []
   const reconcile = async () => await Promise.reject(new Error('the database is away'))
-  const jobs = startJobs({ reconcile, auditLog, follow }, logTo(lines))
+  const jobs = startJobs({ reconcile, auditLog, follow, notifications }, logTo(lines))
   await sleep(10)
   await jobs.stop()
   expect(lines).toMatchObject([{ msg: 'a job failed' }])
@@ -45,6 +47,9 @@ it('a run that fails is logged and ends nothing', async () => {
 
 it('a run that found nothing to do says nothing', async () => {
   const lines: Record<string, unknown>[] = []
-  await startJobs({ reconcile: async () => nothing, auditLog, follow }, logTo(lines)).stop()
+  await startJobs(
+    { reconcile: async () => nothing, auditLog, follow, notifications },
+    logTo(lines),
+  ).stop()
   expect(lines).toEqual([])
 })

@@ -4,6 +4,7 @@ import { parseCallers } from './parse/callers.ts'
 import { malformed, parseDuration, parseFile } from './parse/file.ts'
 import { groupsSchema, resolveGroups } from './parse/groups.ts'
 import { parseKeys } from './parse/keys.ts'
+import { parseNotify } from './parse/notify.ts'
 import { parseRoster } from './parse/roster.ts'
 import { parseRules, rulesSchema } from './parse/rules.ts'
 import { parseValueSets, valueSetsSchema } from './parse/value-sets.ts'
@@ -16,6 +17,8 @@ export type PolicyFiles = {
   readonly callers: string
   readonly policy: string
   readonly roster?: string
+  /** Who is told; absent: nobody is. */
+  readonly notify?: string
 }
 
 const minimumSchema = z.strictObject(
@@ -80,6 +83,7 @@ export function parsePolicySet(files: PolicyFiles): PolicySet {
     minimum,
     publication: publicationOf(written.publication),
     ceremony: written.ceremony ?? null,
+    notify: parseNotify(files.notify),
   }
   return deepFreeze({ ...content, digest: policySetDigest(content), roster })
 }

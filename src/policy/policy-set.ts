@@ -137,6 +137,13 @@ export type CeremonyRoles = {
   readonly observers: number
 }
 
+/** Who is told of requests that wait and of alarms. The service's own secrets are not in it. */
+export type NotifyConfig = {
+  readonly webhooks: readonly { readonly id: string; readonly url: string }[]
+  /** The sender of mails to officers; null: no mail. */
+  readonly mail: { readonly from: string } | null
+}
+
 /** Everything that decides what may be signed, as read from `policies/` and canonicalised. */
 export type PolicySet = {
   readonly env: 'dev' | 'prod'
@@ -152,6 +159,7 @@ export type PolicySet = {
   /** How long it takes to publish a recovery of every identity in care, in seconds, as measured. */
   readonly publication: number | null
   readonly ceremony: CeremonyRoles | null
+  readonly notify: NotifyConfig | null
   /** SHA-256 of the canonical DAG-CBOR of all of the above. Every decision names it. */
   readonly digest: Uint8Array
   /** The officers as of these files, with a digest of their own; null where there is no roster.yaml. */

@@ -57,6 +57,9 @@ export const applicationPrivileges: Readonly<Record<string, TablePrivileges>> = 
   followed: { table: ['SELECT', 'INSERT'], update: ['cursor'] },
   account_searches: { table: ['SELECT', 'INSERT', 'UPDATE'], update: [] },
   listed_accounts: { table: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'], update: [] },
+  notices: { table: ['SELECT', 'INSERT', 'DELETE'], update: [] },
+  notice_deliveries: { table: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'], update: [] },
+  contacts: { table: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'], update: [] },
 }
 
 /** Of the columns that number themselves. */

@@ -98,6 +98,7 @@ export function policySet(fields: Partial<PolicySet> = {}): PolicySet {
     minimum: null,
     publication: null,
     ceremony: null,
+    notify: null,
     digest: new Uint8Array(32),
     roster: null,
     ...fields,

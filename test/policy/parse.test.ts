@@ -122,6 +122,7 @@ test('a whole set', () => {
     groups: [],
     valueSets: [],
     minimum: null,
+    notify: null,
     publication: null,
     ceremony: null,
     roster: null,

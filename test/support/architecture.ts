@@ -48,6 +48,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/ed25519': ['node:crypto'],
   'src/directory': ['type src/plc', 'zod'],
   'src/sealing': ['node:crypto'],
+  'src/notify': ['node:crypto'],
+  'src/notify/mail.ts': ['src/notify', 'nodemailer'],
   'src/files': ['node:crypto', 'node:fs/promises', 'node:path'],
   'src/signer': list(`
     src/plc, type src/policy, src/policy/policy-set.ts, type src/approval, src/ecdsa, src/files,
@@ -63,7 +65,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/signer/pkcs11/child-link.ts': ['src/signer/pkcs11', 'node:child_process'],
   'src/store': list(`
     src/custody/ports.ts, src/custody/request.ts, type src/custody, src/audit, src/plc, src/sealing,
-    type src/directory/submit.ts, src/sequencer/held.ts, type src/sequencer, src/policy/canonical.ts,
+    type src/directory/submit.ts, src/sequencer/held.ts, type src/sequencer, type src/notify,
+    src/policy/canonical.ts,
     type src/policy, type src/signer/signer.ts, drizzle-orm, pg, node:*`),
   'src/sequencer': ['src/audit', '@ipld/dag-cbor'],
   'src/sequencer/held-file.ts': ['src/sequencer', 'node:crypto', 'node:fs/promises', 'node:path'],
@@ -81,6 +84,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/http, type hono, @hono/node-server, node:http, node:https, type node:net`),
   'src/config.ts': ['node:fs', 'node:path'],
   'src/logger.ts': ['pino'],
+  'src/alarms.ts': ['type src/notify/notice.ts'],
+  'src/notifications.ts': list(`
+    src/config.ts, src/notify, type src/policy, src/store, node:fs`),
   'src/readiness.ts': [],
   'src/events.ts': [
     'type src/custody/events.ts',
@@ -114,7 +120,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/context.ts': list(`
     src/open-log.ts,
     src/config.ts, src/data-dir.ts, src/development.ts, src/key-events.ts, src/keys.ts,
-    src/measured.ts, src/metrics.ts,
+    src/measured.ts, src/metrics.ts, src/notifications.ts,
     src/readiness.ts, src/use-cases.ts, type src/logger.ts, src/directory, src/ecdsa,
     src/policy, type src/sealing, src/signer, src/store, type pg, node:path`),
   'src/doors.ts': list(`
@@ -122,8 +128,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/announce.ts': list(`
     src/config.ts, type src/context.ts, src/development.ts, src/store`),
   'src/main.ts': list(`
-    src/announce.ts, src/config.ts, src/context.ts, src/doors.ts, src/jobs.ts,
-    src/logger.ts, src/http/server.ts, node:fs/promises`),
+    src/alarms.ts, src/announce.ts, src/config.ts, src/context.ts, src/doors.ts, src/jobs.ts,
+    src/logger.ts, src/notifications.ts, src/store/notices.ts, src/http/server.ts, node:fs/promises`),
   'src/jobs.ts': ['type src/context.ts', 'type src/logger.ts', 'node:timers/promises'],
   'scripts/online': list(`
     src/campaign, src/config.ts, src/context.ts, src/data-dir.ts, src/development.ts,
@@ -169,6 +175,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   'shamir-secret-sharing': ['src/ceremony/shares.ts'],
   pino: ['src/logger.ts'],
   'prom-client': ['src/metrics.ts'],
+  nodemailer: ['src/notify/mail.ts'],
   yaml: ['src/policy/yaml.ts', 'src/development.ts'],
   secp256k1: ['src/ecdsa/native.ts'],
   '@atproto/crypto': ['src/plc', 'src/ecdsa', 'src/signer'],
@@ -191,7 +198,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
 }
 
 const globalOwners: Readonly<Record<string, readonly string[]>> = {
-  fetch: ['src/directory', 'src/client', 'scripts/fuzz'],
+  fetch: ['src/directory', 'src/notify/webhook.ts', 'src/client', 'scripts/fuzz'],
   process: [],
   // Commands and launchers hand the environment on; `config.ts` says what may stand in it.
   'process.env': ['scripts/online', 'scripts/ceremony.ts', launchers],
