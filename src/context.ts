@@ -31,6 +31,7 @@ import type { OpenDatabase } from './store/connect.ts'
 import type { Database } from './store/database.ts'
 import { recordKey, recordRetired } from './store/key-record.ts'
 import { recordPolicies } from './store/policy-sets.ts'
+import { recordPolicies } from './store/policy-sets.ts'
 import { createUseCases } from './use-cases.ts'
 import type { UseCases } from './use-cases.ts'
 
@@ -175,6 +176,7 @@ async function openRecord(
     for (const id of await recordRetired(database.db, retired)) {
       log.info({ event: 'key-retired', key: id }, `key ${id} is retired and signs nothing any more`)
     }
+    await recordPolicies(database.db, policies)
     await recordPolicies(database.db, policies)
     events.recordTo(async (entry) => await recordKey(database.db, entry))
     return database
