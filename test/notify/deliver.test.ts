@@ -48,10 +48,11 @@ beforeEach(async () => {
   status = 204
   failures = []
   receiver = createServer((request, response) => {
-    void text(request).then((body) => {
-      calls.push({ headers: request.headers, body })
+    const answer = async () => {
+      calls.push({ headers: request.headers, body: await text(request) })
       response.writeHead(status, { location: '/elsewhere' }).end()
-    })
+    }
+    void answer()
   })
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
   deps = {

@@ -19,19 +19,22 @@ export async function startSmtpCatcher(): Promise<SmtpCatcher> {
     disabledCommands: ['STARTTLS', 'AUTH'],
     logger: false,
     onData: (stream, session, done) => {
-      void text(stream).then((raw) => {
-        if (catcher.refuse) return done(new Error('not now'))
+      const keep = async () => {
+        const raw = await text(stream)
+        if (catcher.refuse) throw new Error('not now')
         mails.push({ to: session.envelope.rcptTo.map(({ address }) => address), raw })
-        done()
-      })
+      }
+      keep().then(() => done(), done)
     },
   })
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
   const catcher: SmtpCatcher = {
     url: `smtp://127.0.0.1:${(server.server.address() as AddressInfo).port}`,
     mails,
     refuse: false,
-    stop: async () => await new Promise<void>((resolve) => void server.close(() => resolve())),
+    stop: async () => await new Promise<void>((resolve) => server.close(resolve)),
   }
   return catcher
 }
