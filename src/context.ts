@@ -31,7 +31,6 @@ import type { OpenDatabase } from './store/connect.ts'
 import type { Database } from './store/database.ts'
 import { recordKey, recordRetired } from './store/key-record.ts'
 import { recordPolicies } from './store/policy-sets.ts'
-import { recordPolicies } from './store/policy-sets.ts'
 import { createUseCases } from './use-cases.ts'
 import type { UseCases } from './use-cases.ts'
 

@@ -118,6 +118,7 @@ function policies(): PolicySet {
     minimum: null,
     publication: null,
     ceremony: null,
+    notify: null,
     digest: new Uint8Array(32),
     roster: null,
   }

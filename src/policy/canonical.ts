@@ -13,8 +13,7 @@ const FORMAT = 'holdfast/policy-set/v1'
 
 /** Canonical DAG-CBOR: the bytes whose SHA-256 is the digest of the set. */
 export function policySetBytes(content: PolicyContent): Uint8Array {
-  const { env, keys, callers, rules, denies, groups, valueSets, minimum, publication, ceremony } =
-    content
+  const { env, keys, callers, rules, denies, groups, valueSets, minimum, publication } = content
   return new Uint8Array(
     dagCbor.encode({
       format: FORMAT,
@@ -27,7 +26,8 @@ export function policySetBytes(content: PolicyContent): Uint8Array {
       valueSets,
       minimum,
       publication,
-      ceremony,
+      ceremony: content.ceremony,
+      notify: content.notify,
     }),
   )
 }
@@ -47,8 +47,10 @@ const key = z.strictObject({
   curve: z.enum(['K-256', 'P-256']),
   did: text,
   uri: text.nullable(),
+  homes: texts.exactOptional(),
   development: z.boolean(),
   exposed: z.literal(true).exactOptional(),
+  retired: z.literal(true).exactOptional(),
 })
 
 const caller = z.strictObject({
@@ -130,6 +132,12 @@ const schema = z.strictObject({
   publication: count.nullable(),
   ceremony: z
     .strictObject({ approversMayOperate: z.boolean(), operators: count, observers: count })
+    .nullable(),
+  notify: z
+    .strictObject({
+      webhooks: z.array(z.strictObject({ id: text, url: text })),
+      mail: z.strictObject({ from: text }).nullable(),
+    })
     .nullable(),
 })
 

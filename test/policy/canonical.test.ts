@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { decodePolicySet, policySetBytes } from '../../src/policy/canonical.ts'
 import { PolicyError } from '../../src/policy/error.ts'
 import { parsePolicySet } from '../../src/policy/parse.ts'
-import { allowAll, deny, policySet, rule } from './cases.ts'
+import { allowAll, deny, keys, policySet, rule } from './cases.ts'
 
 const shipped = (name: string) =>
   readFileSync(new URL(`../../policies/${name}.yaml`, import.meta.url), 'utf8')
@@ -23,6 +23,15 @@ test('everything that a set can hold comes back', () => {
     rules: [allowAll, rule('LIMITED', { caller: ['alpha'], diff: ['alsoKnownAs'] }, '5/3600')],
     denies: [deny('NO', { diff: ['rotationKeys.add'], op: ['update'] }), deny('NONE', {})],
     callers: [{ name: 'alpha', keys: ['pds'], pds: 'https://pds.example.com' }],
+    keys: keys.map((key) =>
+      key.uri === null
+        ? key
+        : { ...key, homes: [key.uri, 'file:spare'], exposed: true, retired: true },
+    ),
+    notify: {
+      webhooks: [{ id: 'ops', url: 'https://hooks.example.com/x' }],
+      mail: { from: 'h@example.com' },
+    },
   })
   const { digest: _, roster: __, ...content } = decodePolicySet(policySetBytes(set))
   expect(policySet(content)).toEqual(set)
