@@ -21,10 +21,12 @@ export async function startSmtpCatcher(): Promise<SmtpCatcher> {
     onData: (stream, session, done) => {
       const keep = async () => {
         const raw = await text(stream)
-        if (catcher.refuse) throw new Error('not now')
+        if (catcher.refuse) return new Error('not now')
         mails.push({ to: session.envelope.rcptTo.map(({ address }) => address), raw })
+        return null
       }
-      keep().then(() => done(), done)
+      const answer = async () => done(await keep())
+      void answer()
     },
   })
   await new Promise<void>((resolve) => {
