@@ -105,6 +105,11 @@ export function toConfig(env: Env, workDir: string): Config {
   })
 }
 
+/** The origin under which people reach the service, and by which officers name it. */
+export function publicOrigin({ publicUrl, port }: Pick<Config, 'publicUrl' | 'port'>): string {
+  return publicUrl ?? `http://localhost:${port}`
+}
+
 export function toSecrets(env: Env): Secrets {
   const databaseUrl = databaseUrlOf(env, 'DATABASE_URL')
   const databaseOwnerUrl = databaseUrlOf(env, 'DATABASE_OWNER_URL')

@@ -1,8 +1,9 @@
 import type pg from 'pg'
-import { ConfigError, isInDataDir, secretPath } from './config.ts'
+import { ConfigError, isInDataDir, publicOrigin, secretPath } from './config.ts'
 import type { Config, Secrets } from './config.ts'
 import { openSealer, prepareDataDir } from './data-dir.ts'
 import { openPolicies } from './development.ts'
+import { MAX_CLOCKS_APART_MS } from './custody/request.ts'
 import type { PlcDirectory } from './directory/directory.ts'
 import { createPlcDirectory } from './directory/plc-http.ts'
 import { createPlcSubmit } from './directory/plc-submit.ts'
@@ -20,6 +21,7 @@ import { createMetrics } from './metrics.ts'
 import { checkNotifySecrets, noNotifySecrets, openNotifications } from './notifications.ts'
 import type { Notifications, NotifySecrets } from './notifications.ts'
 import type { Metrics } from './metrics.ts'
+import type { EcdsaVerify } from './plc/signature.ts'
 import type { PolicySet } from './policy/policy-set.ts'
 import { pinnedKeys } from './policy/policy-set.ts'
 import { NotReady, checkReadiness } from './readiness.ts'
@@ -50,6 +52,7 @@ export type Context = UseCases & {
   readonly sealer: Sealer
   readonly db: Database
   readonly auditLog: AuditLog
+  readonly verify: EcdsaVerify
   readonly metrics: Metrics
   readonly notifications: Notifications
   readonly readiness: () => Promise<Readiness>
@@ -118,13 +121,16 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     sealer,
     db: database.db,
     auditLog,
+    verify,
     warnings,
     metrics,
     notifications,
     ...createUseCases({
       db: database.db,
+      sealer,
       policies,
       signers: keys.signers,
+      audience: publicOrigin(config),
       directory,
       submitOperation: overrides.submitOperation ?? createPlcSubmit(config.plcUrl),
       verify,
@@ -138,6 +144,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
         [
           { name: 'database', check: async () => await database.ping() },
           keysPart(keys),
+          { name: 'clock', check: async () => checkClocks(await database.clocksApart()) },
           {
             name: 'audit log',
             check: async () => {
@@ -196,6 +203,12 @@ const noKeys: OpenKeys = {
     warnings: () => [],
     close: async () => {},
   },
+}
+
+/** Expiries are judged by both clocks; with these, nothing is signed. */
+function checkClocks(milliseconds: number): void {
+  if (milliseconds <= MAX_CLOCKS_APART_MS) return
+  throw new NotReady('the clocks of this instance and of Postgres are more than 5 seconds apart')
 }
 
 /** What a development start makes for itself has no place where accounts are real. */

@@ -1,4 +1,5 @@
 import type { Hono } from 'hono'
+import { publicOrigin } from './config.ts'
 import type { Context } from './context.ts'
 import { createApp } from './http/app.ts'
 import type { HttpEnv } from './http/env.ts'
@@ -8,11 +9,15 @@ import { createRender } from './metrics.ts'
 import { readBacklog } from './store/backlog.ts'
 import { orBusy } from './store/database.ts'
 import { createCredentialFinder, credentialsInForce } from './store/callers.ts'
+import { createUseOnce } from './store/officer-calls.ts'
 import { listRequests, readRequest } from './store/request-views.ts'
+import type { ShownRequest } from './store/request-views.ts'
 
 /** The front doors over a context. */
 export async function doorsOf(context: Context, log: Logger): Promise<Hono<HttpEnv>> {
   const { db, sealer, policies } = context
+  const show = async (found: ShownRequest) =>
+    showRequest({ ...found, asked: await context.showAsked(found.request) })
   return createApp({
     log,
     now: () => new Date(),
@@ -25,15 +30,24 @@ export async function doorsOf(context: Context, log: Logger): Promise<Hono<HttpE
     },
     signNow: context.signNow,
     propose: context.propose,
+    proposeAnew: context.proposeAnew,
+    say: context.say,
     signRequest: context.signRequest,
     submit: context.submit,
     cancel: context.cancel,
-    listRequests: async (query) => (await listRequests(db, query)).map(showRequest),
     readCheckpoint: async () => await orBusy(() => context.auditLog.store.checkpoint()),
+    listRequests: async (query) => await Promise.all((await listRequests(db, query)).map(show)),
     readRequest: async (query) => {
       const found = await readRequest(db, query)
-      return found === null ? null : showRequest(found)
+      return found === null ? null : await show(found)
     },
+    officers: {
+      roster: policies.roster,
+      audience: publicOrigin(context.config),
+      verify: context.verify,
+      useOnce: createUseOnce(db),
+    },
+    allKeys: policies.keys,
     readiness: context.readiness,
     metrics: createRender(context.metrics, async () => await readBacklog(db), Date.now),
     observe: ({ seconds, ...labels }) => context.metrics.http.observe(labels, seconds),

@@ -69,6 +69,16 @@ export function reportTo(log: Logger): (event: CustodyEvent) => void {
           { alarm: true, event: event.kind, ...event.operation },
           `an operation that was signed here was nullified by ${event.operation.by}`,
         )
+      case 'approval-unverifiable':
+        return log.warn(
+          { alarm: true, event: event.kind, err: event.error },
+          'a statement on record is no evidence of anything, and counts for nothing',
+        )
+      case 'clocks-apart':
+        return log.error(
+          { alarm: true, event: event.kind, milliseconds: event.milliseconds },
+          'the clocks of this instance and of Postgres are more than 5 s apart: nothing is signed',
+        )
       case 'search-budget-spent':
         return log.warn(
           { alarm: true, event: event.kind, caller: event.caller },

@@ -4,6 +4,8 @@ import type { Logger } from './logger.ts'
 
 /** Looks in the directory's log for what was submitted: one read for each, at most 20 in a run. */
 const RECONCILE_EVERY_MS = 60_000
+/** What officers did not agree to in time is expired for whoever looks; nothing depends on it. */
+const SWEEP_EVERY_MS = 60_000
 
 /** What the directory shows is compared twice a minute, so that an alarm comes within one. */
 const FOLLOW_EVERY_MS = 30_000
@@ -22,11 +24,16 @@ export type Jobs = {
 
 /** What the service does by itself. The first run is at once: a service that died may have left work. */
 export function startJobs(
-  context: Pick<Context, 'reconcile' | 'auditLog' | 'follow' | 'notifications'>,
+  context: Pick<Context, 'reconcile' | 'auditLog' | 'follow' | 'notifications' | 'sweep'>,
   log: Logger,
 ): Jobs {
   const { auditLog } = context
   const jobs = [
+    repeat(SWEEP_EVERY_MS, log, async () => {
+      const swept = await context.sweep()
+      if (swept.expired + swept.counted > 0)
+        log.info({ job: 'sweep', ...swept }, 'time ended these')
+    }),
     repeat(RECONCILE_EVERY_MS, log, async (signal) => {
       const found = await context.reconcile(signal)
       if (found.looked > 0) log.info({ job: 'reconcile', ...found }, 'submissions looked for')

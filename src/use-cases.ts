@@ -7,10 +7,16 @@ import type { EnrollOutcome } from './custody/enroll.ts'
 import { createFindIdentity } from './custody/find-identity.ts'
 import { SigningStoppedError } from './custody/ports.ts'
 import type { RequestStore } from './custody/ports.ts'
+import { createSay } from './custody/approve.ts'
+import type { Say } from './custody/approve.ts'
+import { createProposeAnew } from './custody/propose-anew.ts'
+import type { ProposeAnew } from './custody/propose-anew.ts'
 import { createPropose } from './custody/propose.ts'
 import type { Propose } from './custody/propose.ts'
 import { reconcile } from './custody/reconcile.ts'
 import type { Reconciled } from './custody/reconcile.ts'
+import { createShowAsked } from './custody/show-asked.ts'
+import type { ShowAsked } from './custody/show-asked.ts'
 import { createSignNow } from './custody/sign-now.ts'
 import type { SignNow } from './custody/sign-now.ts'
 import { createSignRequest } from './custody/sign-request.ts'
@@ -29,7 +35,9 @@ import { decodeUnsignedOperation } from './plc/encode.ts'
 import type { EcdsaVerify } from './plc/signature.ts'
 import type { PolicySet } from './policy/policy-set.ts'
 import type { SigningGate } from './sequencer/gate.ts'
+import type { Sealer } from './sealing/sealer.ts'
 import type { Signer } from './signer/signer.ts'
+import { createApprovalStore } from './store/approvals.ts'
 import { createCancel } from './store/cancel.ts'
 import type { Database } from './store/database.ts'
 import { createEnrolmentStore } from './store/enrolment.ts'
@@ -38,11 +46,18 @@ import { createAccountSearch } from './store/enrolment-search.ts'
 import { createRequestStore } from './store/request-store.ts'
 import { findKeptRequest } from './store/request-views.ts'
 import { createSubmissionStore } from './store/submission.ts'
+import { sweep } from './store/sweep.ts'
+import type { Swept } from './store/sweep.ts'
 
 /** What doors and commands do with the service. */
 export type UseCases = {
   readonly signNow: SignNow
   readonly propose: Propose
+  readonly proposeAnew: ProposeAnew
+  readonly say: Say
+  readonly showAsked: ShowAsked
+  /** Ends what time has ended. */
+  readonly sweep: () => Promise<Swept>
   readonly signRequest: SignRequest
   readonly submit: Submit
   readonly cancel: Cancel
@@ -55,7 +70,10 @@ export type UseCases = {
 
 export type UseCaseParts = {
   readonly db: Database
+  readonly sealer: Sealer
   readonly policies: PolicySet
+  /** The name of this service for its officers: its public origin. */
+  readonly audience: string
   readonly signers: ReadonlyMap<string, Signer>
   readonly directory: PlcDirectory
   readonly submitOperation: SubmitOperation
@@ -71,7 +89,8 @@ export type UseCaseParts = {
 export function createUseCases(parts: UseCaseParts): UseCases {
   const { db, policies, metrics } = parts
   const reading = measuredParts(metrics, {
-    store: gated(createRequestStore(db), parts.gate),
+    store: gated(createRequestStore(db, parts.sealer), parts.gate),
+    audience: parts.audience,
     directory: parts.directory,
     verify: parts.verify,
     policies,
@@ -89,12 +108,18 @@ export function createUseCases(parts: UseCaseParts): UseCases {
     submissions: createSubmissionStore(db),
     submitOperation: measuredSubmit(metrics, parts.submitOperation),
   }
+  const approving = { ...reading, approvals: createApprovalStore(db, parts.sealer) }
+  const propose = measuredAction(metrics, 'propose', createPropose(custody))
   const signNow = measuredAction(metrics, 'sign', createSignNow(custody))
   const find = async (query: { caller: string; requestId: string }) =>
     await findKeptRequest(db, query)
   return {
     signNow,
-    propose: measuredAction(metrics, 'propose', createPropose(custody)),
+    propose,
+    proposeAnew: createProposeAnew({ ...reading, propose }),
+    say: measuredAction(metrics, 'approve', createSay(approving)),
+    showAsked: createShowAsked({ ...approving, now: () => new Date() }),
+    sweep: async () => await sweep(db),
     signRequest: createSignRequest({ find, signNow }),
     submit: measuredAction(metrics, 'submit', createSubmit(submission)),
     cancel: measuredAction(metrics, 'cancel', createCancel(db)),

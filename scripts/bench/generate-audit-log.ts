@@ -154,6 +154,7 @@ function judge(input: {
   return {
     request,
     caller: 'pds',
+    officer: null,
     key: key.id,
     keyDid: key.did,
     digest: requestDigest(signingBytes(operation)),

@@ -91,6 +91,9 @@ function exitCodeOf({ code }: ApiError): number {
     case 'conflict':
     case 'stale':
     case 'not-found':
+    case 'forbidden':
+    case 'rejected':
+    case 'void':
       return 1
     case 'malformed':
     case 'too-large':

@@ -7,14 +7,17 @@ export const problemCodes = [
   'busy',
   'conflict',
   'denied',
+  'forbidden',
   'internal',
   'malformed',
   'method-not-allowed',
   'not-found',
+  'rejected',
   'stale',
   'too-large',
   'unauthenticated',
   'unsupported-media-type',
+  'void',
 ] as const
 export type ProblemCode = (typeof problemCodes)[number]
 

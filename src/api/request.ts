@@ -22,6 +22,40 @@ export const submission = z
   })
   .meta({ id: 'Submission' })
 
+const hex32 = z.string().regex(/^[0-9a-f]{64}$/)
+const unixSeconds = z.int().describe('Unix seconds')
+
+/** What officers are asked, and what they said so far. */
+export const approvalView = z
+  .object({
+    requester: z.string().describe('`caller:NAME` or `person:ID`: does not approve'),
+    env: z.enum(['dev', 'prod', 'rehearsal']),
+    audience: z.string().describe('the name of this service in statements'),
+    keyDid: z.string().nullable(),
+    head: z.string().nullable(),
+    nullifies: z.array(z.string()).describe('CIDs that it takes out of history'),
+    policy: z.object({ rules: z.array(z.string()), digest: hex32 }),
+    roster: z.object({ epoch: z.int(), digest: hex32 }),
+    approveBy: unixSeconds,
+    executeBy: unixSeconds,
+    delay: z.int().describe('seconds from the quorum to the first moment of signing'),
+    within: z.int().describe('seconds from the end of the delay to the last'),
+    display: z.string().describe('the text that officers read; its SHA-256 is in their statements'),
+    words: z.string().describe('the first 8 words of that SHA-256'),
+    standing: z.enum(['waiting', 'delayed', 'met', 'rejected', 'expired', 'void']),
+    until: unixSeconds.nullable().describe('of a delay: from when it can be signed'),
+    missing: z.array(z.string()).describe('for people'),
+    said: z.array(
+      z.object({
+        person: z.string(),
+        decision: z.enum(['approve', 'reject']),
+        by: z.enum(['did:key', 'webauthn']),
+        counts: z.boolean(),
+      }),
+    ),
+  })
+  .meta({ id: 'Approval' })
+
 /** A request as `/v1` shows it. Field order is the order in the JSON. */
 export const requestView = z
   .object({
@@ -44,6 +78,9 @@ export const requestView = z
     cid: z.string().nullable().describe('CID of the signed operation'),
     replaces: z.array(requestId).describe('requests whose signature this one replaces'),
     submission: submission.nullable().describe('null when the caller submits by itself'),
+    approval: approvalView
+      .nullable()
+      .describe('null where officers were not asked, or the policy of today does not ask them'),
     createdAt: time,
     intendedAt: time.nullable(),
     producedAt: time.nullable(),
@@ -57,6 +94,7 @@ export const requestList = z
   })
   .meta({ id: 'RequestList' })
 
+export type ApprovalView = z.infer<typeof approvalView>
 export type SubmissionView = z.infer<typeof submission>
 export type RequestView = z.infer<typeof requestView>
 export type RequestList = z.infer<typeof requestList>
@@ -76,6 +114,34 @@ export const proposal = z
   .meta({ id: 'Proposal' })
 
 export type Proposal = z.infer<typeof proposal>
+
+const base64url = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]+$/)
+  .max(12_000)
+
+/** An officer's statement, with what proves it. */
+export const saying = z
+  .strictObject({
+    statement: z.base64().min(4).max(24_000).describe('canonical DAG-CBOR'),
+    evidence: z.discriminatedUnion('kind', [
+      z.strictObject({
+        kind: z.literal('did:key'),
+        did: z.string().max(128),
+        signature: base64url,
+      }),
+      z.strictObject({
+        kind: z.literal('webauthn'),
+        credentialId: base64url,
+        clientDataJSON: base64url,
+        authenticatorData: base64url,
+        signature: base64url.describe('DER'),
+      }),
+    ]),
+  })
+  .meta({ id: 'Saying' })
+
+export type SayingBody = z.infer<typeof saying>
 
 export const MAX_PAGE = 100
 

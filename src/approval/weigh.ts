@@ -47,7 +47,12 @@ export function weigh(input: WeighInput): Weighed {
   if (rejection !== undefined) return { kind: 'rejected', by: rejection.person.id, voids: [] }
   const excluded = excludedBy(input)
   const { counting, voids } = sortOut(input, excluded)
-  const { met, missing } = tally(requirements, counting, excluded)
+  const { met, missing } = tally({
+    requirements,
+    approvals: counting,
+    roster: input.roster,
+    excluded,
+  })
   const { approveBy, delay, within } = matter.terms
   if (!met) {
     const late = latest(clocks) >= approveBy
@@ -60,19 +65,19 @@ export function weigh(input: WeighInput): Weighed {
   if (latest(clocks) >= moments.at(-1)! + delay + within) {
     return { kind: 'expired', expiry: 'executeBy', voids }
   }
-  const until = quorumAt(moments, counting, { requirements, excluded }) + delay
+  const until = quorumAt(moments, { ...input, approvals: counting }, excluded) + delay
   if (delay > 0 && earliest(clocks) < until) return { kind: 'delayed', until, voids }
   return { kind: 'met', voids }
 }
 
 function quorumAt(
   moments: readonly number[],
-  approvals: readonly VerifiedApproval[],
-  of: { requirements: readonly Requirement[]; excluded: ReadonlySet<string> },
+  { requirements, approvals, roster }: WeighInput,
+  excluded: ReadonlySet<string>,
 ): number {
   const enough = moments.find((moment) => {
     const until = approvals.filter(({ statement }) => statement.notBefore <= moment)
-    return tally(of.requirements, until, of.excluded).met
+    return tally({ requirements, approvals: until, roster, excluded }).met
   })
   if (enough === undefined) throw new TypeError('a quorum that is met was met at some moment')
   return enough

@@ -77,6 +77,7 @@ const decision: Read<Decision> = (value, where) => {
 const judged: Shape<JudgedRequest> = {
   request: text,
   caller: text,
+  officer: orNull(text),
   key: text,
   keyDid: text,
   digest: bytes,
@@ -95,6 +96,7 @@ const judged: Shape<JudgedRequest> = {
 }
 
 const submitted = { request: text, did: text, cid: text }
+const said = { request: text, statement: bytes, evidence: bytes }
 const keyName = { key: text, keyDid: text }
 const latch = { serial: text, reason: text }
 const serial = { caller: text, accessKeyId: text, serial: count }
@@ -106,6 +108,12 @@ const shapes: {
   'request.proposed': [judged],
   'request.denied': [judged],
   'request.cancelled': [{ request: text }],
+  'approval.recorded': [said],
+  'rejection.recorded': [said],
+  'request.approved': [{ request: text }],
+  'request.rejected': [{ request: text }],
+  'request.expired': [{ request: text }],
+  'denials.counted': [{ caller: text, minute: count, count }],
   'request.superseded': [
     { request: text, by: text },
     { request: text, head: text },

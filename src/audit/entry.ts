@@ -19,9 +19,14 @@ export type Standing = Pick<PreviousOperation, 'owner' | 'nullified' | 'ours'> &
   readonly recordedAt: number
 }
 
+/** A statement, and what proves who made it. */
+type Said = RequestId & { readonly statement: Uint8Array; readonly evidence: Uint8Array }
+
 /** All that is needed to judge a request again from the log alone. */
 export type JudgedRequest = RequestId & {
   readonly caller: string
+  /** The officer who asked in the caller's place; null where the caller did. */
+  readonly officer: string | null
   readonly key: string
   readonly keyDid: string
   readonly digest: Uint8Array
@@ -51,6 +56,20 @@ export type AuditEntry =
   | ({ readonly kind: 'request.proposed' } & JudgedRequest)
   | ({ readonly kind: 'request.denied' } & JudgedRequest)
   | ({ readonly kind: 'request.cancelled' } & RequestId)
+  /** What an officer said, verbatim: all that is needed to verify it again. */
+  | ({ readonly kind: 'approval.recorded' } & Said)
+  | ({ readonly kind: 'rejection.recorded' } & Said)
+  | ({ readonly kind: 'request.approved' } & RequestId)
+  | ({ readonly kind: 'request.rejected' } & RequestId)
+  /** Officers did not agree in time, or nobody had it signed in time. */
+  | ({ readonly kind: 'request.expired' } & RequestId)
+  /** So many were denied in that minute that these have no entry of their own. */
+  | {
+      readonly kind: 'denials.counted'
+      readonly caller: string
+      readonly minute: number
+      readonly count: number
+    }
   | ({ readonly kind: 'request.superseded'; readonly by: string } & RequestId)
   /** Its `prev` is no longer the head: the directory's log has gone on with another operation. */
   | ({ readonly kind: 'request.superseded'; readonly head: string } & RequestId)
@@ -182,6 +201,11 @@ function subjectOf(entry: AuditEntry): string {
     case 'request.proposed':
     case 'request.denied':
     case 'request.cancelled':
+    case 'approval.recorded':
+    case 'rejection.recorded':
+    case 'request.approved':
+    case 'request.rejected':
+    case 'request.expired':
     case 'request.superseded':
     case 'request.failed':
     case 'signature.intended':
@@ -205,6 +229,8 @@ function subjectOf(entry: AuditEntry): string {
       return Buffer.from(entry.digest).toString('hex')
     case 'did.enrolled':
       return entry.did
+    case 'denials.counted':
+      return entry.caller
     case 'caller.added':
     case 'caller.revoked':
       return entry.accessKeyId

@@ -1,4 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { ApprovalError } from '../approval/error.ts'
+import type { RawApproval } from '../approval/evidence.ts'
+import { verifyApproval } from '../approval/verify.ts'
+import type { Requester } from '../approval/matter.ts'
 import { DirectoryError } from '../directory/directory.ts'
 import type { PlcDirectory } from '../directory/directory.ts'
 import { decodeUnsignedOperation, requestDigest } from '../plc/encode.ts'
@@ -13,8 +17,11 @@ import type { KeyConfig, PolicySet } from '../policy/policy-set.ts'
 import type { Signer } from '../signer/signer.ts'
 import type { CustodyEvent } from './events.ts'
 import type { FindIdentity } from './find-identity.ts'
+import { askedText, rawKey } from './judge-quorum.ts'
+import type { Verified } from './question.ts'
 import { judge } from './judge.ts'
-import type { Question, Stop } from './judge.ts'
+import type { Stop } from './judge.ts'
+import type { Question } from './question.ts'
 import { SigningStoppedError, StoreBusyError } from './ports.ts'
 import type { ClaimOutcome, Observation, RequestStore, StoredRequest } from './ports.ts'
 import { readVerifiedLog } from './read-log.ts'
@@ -29,6 +36,8 @@ export type CustodyDeps = {
   readonly signers: ReadonlyMap<string, Signer>
   readonly findIdentity: FindIdentity
   readonly report: (event: CustodyEvent) => void
+  /** Under which name officers know this service: its public origin. */
+  readonly audience: string
   /** In the place of `decodeUnsignedOperation`, for who measures it. */
   readonly decode?: Decode
 }
@@ -39,12 +48,15 @@ export type Ask = {
   readonly key: KeyConfig
   /** The message as it came: it must be one canonical unsigned PLC operation. */
   readonly message: Uint8Array
+  /** An officer who asks in the caller's place. */
+  readonly officer?: string
 }
 
 export type Malformed = { readonly kind: 'malformed'; readonly message: string }
 export type Denied = {
   readonly kind: 'denied'
-  readonly requestId: string
+  /** null: nothing was kept of it. */
+  readonly requestId: string | null
   readonly rule: string
   readonly message: string
 }
@@ -57,11 +69,22 @@ export type Busy = {
   readonly ofKey?: true
 }
 
+/** Officers are asked, and have not agreed yet; or have, and it is too early. */
+export type Waiting = {
+  readonly kind: 'waiting'
+  readonly requestId: string
+  readonly message: string
+}
+/** An officer said no. */
+export type Rejected = { readonly kind: 'rejected'; readonly requestId: string }
+
 /** What became of a question, as far as it goes without a key. */
 export type Answer =
   | Malformed
   | Denied
   | Busy
+  | Waiting
+  | Rejected
   | { readonly kind: 'recorded'; readonly request: StoredRequest }
   | { readonly kind: 'proposed'; readonly requestId: string }
   | (ClaimOutcome<never> & { readonly kind: 'claimed'; readonly question: Question })
@@ -112,9 +135,12 @@ async function questionOf(
     operation: UnsignedOperation
     bytes: SigningBytes
     purpose: Question['purpose']
+    officer?: string
   },
 ): Promise<Question | Busy> {
-  const { caller, key, operation, bytes, purpose } = input
+  const { caller, key, operation, bytes, purpose, officer } = input
+  const requester: Requester =
+    officer === undefined ? { kind: 'caller', name: caller } : { kind: 'person', id: officer }
   const prior = await priorOf(deps, { caller, operation })
   if (prior.kind === 'busy') return busy(null, prior.message)
   return {
@@ -125,6 +151,9 @@ async function questionOf(
     purpose,
     observed: prior.observed,
     requestId: randomUUID(),
+    requester,
+    audience: deps.audience,
+    verified: new Map(),
   }
 }
 
@@ -170,7 +199,7 @@ async function put(deps: CustodyDeps, question: Question): Promise<Answer> {
     case 'denied':
       return denied(outcome.requestId, outcome.decision)
     case 'proposed':
-      return outcome
+      return proposed(question, outcome)
     case 'claimed':
       return { ...outcome, question }
     case 'stopped':
@@ -188,6 +217,17 @@ async function answerStop(deps: CustodyDeps, question: Question, stop: Stop): Pr
       return denied(stop.request.id, stop.request.decision)
     case 'busy':
       return busy(stop.request.id, 'these bytes are being signed by another call')
+    case 'waiting':
+      return { kind: 'waiting', requestId: stop.request.id, message: stop.message }
+    case 'rejected':
+      return { kind: 'rejected', requestId: stop.request.id }
+    case 'refused':
+      return { kind: 'denied', requestId: null, ...stop.finding }
+    case 'clocks-apart':
+      deps.report(stop)
+      return busy(null, 'the clocks of this instance and of its database disagree; tell operations')
+    case 'verify':
+      return await put(deps, { ...question, verified: await verifyAll(deps, question, stop.said) })
     case 'read-directory': {
       // One read a call: a rival that appears meanwhile is too young for a second one to help.
       if (question.observed !== null) return busy(null, 'the identity is changing; ask again')
@@ -196,6 +236,37 @@ async function answerStop(deps: CustodyDeps, question: Question, stop: Stop): Pr
       return busy(null, 'the PLC directory cannot be read now, and this operation needs its head')
     }
   }
+}
+
+function proposed(question: Question, outcome: ClaimOutcome<never> & { kind: 'proposed' }): Answer {
+  const { requestId, decision } = outcome
+  if (question.purpose === 'propose' || decision.kind !== 'require') {
+    return { kind: 'proposed', requestId }
+  }
+  return { kind: 'waiting', requestId, message: askedText(decision) }
+}
+
+/**
+ * Outside of the claim's transaction, which waits for nobody: it is told what was verified, by all the
+ * bytes of it. What is not to be verified counts for nothing, and is remembered as that.
+ */
+export async function verifyAll(
+  { policies, verify, report }: Pick<CustodyDeps, 'policies' | 'verify' | 'report'>,
+  { verified }: { readonly verified: Verified },
+  said: readonly RawApproval[],
+): Promise<Verified> {
+  const rosters = policies.roster === null ? [] : [policies.roster]
+  const found = new Map(verified)
+  for (const raw of said) {
+    try {
+      found.set(rawKey(raw), await verifyApproval({ raw, rosters, verify }))
+    } catch (error) {
+      if (!(error instanceof ApprovalError)) throw error
+      report({ kind: 'approval-unverifiable', error })
+      found.set(rawKey(raw), null)
+    }
+  }
+  return found
 }
 
 async function observe(
@@ -212,8 +283,8 @@ async function observe(
   }
 }
 
-function denied(requestId: string, decision: Decision): Denied {
-  if (decision.kind !== 'deny') throw new TypeError(`request ${requestId} was not denied`)
+function denied(requestId: string | null, decision: Decision): Denied {
+  if (decision.kind !== 'deny') throw new TypeError('a denial has its findings')
   const [{ rule, message }] = decision.findings
   return { kind: 'denied', requestId, rule, message }
 }

@@ -31,3 +31,6 @@ export type CustodyEvent =
   /** One that was signed here is not in force any more. */
   | { readonly kind: 'operation-nullified'; readonly operation: NullifiedOperation }
   | { readonly kind: 'search-budget-spent'; readonly caller: string }
+  /** A statement on record that proves nothing: forged, or of officers before these. */
+  | { readonly kind: 'approval-unverifiable'; readonly error: unknown }
+  | { readonly kind: 'clocks-apart'; readonly milliseconds: number }

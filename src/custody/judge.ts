@@ -1,29 +1,18 @@
 import { authorize } from '../approval/authorize.ts'
 import type { Standing } from '../audit/entry.ts'
-import type { SigningBytes } from '../plc/encode.ts'
+import type { Agreement } from '../approval/authorize.ts'
+import type { RawApproval } from '../approval/evidence.ts'
 import { encodeSignedOperation } from '../plc/encode.ts'
 import type { Finding } from '../policy/finding.ts'
 import { operationData } from '../plc/operation.ts'
 import { evaluate } from '../policy/evaluate.ts'
 import type { Decision } from '../policy/evaluate.ts'
 import type { Circumstances, Facts, PreviousOperation, Subject } from '../policy/facts.ts'
-import type { PolicySet } from '../policy/policy-set.ts'
-import type { ClaimSnapshot, Judged, Observation, StoredRequest, Verdict } from './ports.ts'
-import { leaseLives } from './request.ts'
+import { judgeQuorum } from './judge-quorum.ts'
+import type { ClaimSnapshot, Judged, StoredRequest, Verdict } from './ports.ts'
+import { MAX_CLOCKS_APART_MS, leaseLives } from './request.ts'
+import type { Question } from './question.ts'
 import { judgeRivals } from './rivals.ts'
-
-export type Question = {
-  readonly subject: Subject
-  readonly bytes: SigningBytes
-  readonly digest: Uint8Array
-  readonly policies: PolicySet
-  /** null: the directory has not been read in this call. */
-  readonly observed: Observation | null
-  /** To use the key now, or to keep the request until somebody asks for that. */
-  readonly purpose: 'sign' | 'propose'
-  /** For a new request; a taken-over one keeps its own. */
-  readonly requestId: string
-}
 
 /** Why a claim stopped without writing anything. */
 export type Stop =
@@ -32,7 +21,14 @@ export type Stop =
   | { readonly kind: 'proposed'; readonly request: StoredRequest }
   | { readonly kind: 'denied'; readonly request: StoredRequest }
   | { readonly kind: 'busy'; readonly request: StoredRequest }
+  /** Officers have to agree first. */
+  | { readonly kind: 'waiting'; readonly request: StoredRequest; readonly message: string }
+  | { readonly kind: 'rejected'; readonly request: StoredRequest }
+  /** Denied, and not worth a request. */
+  | { readonly kind: 'refused'; readonly finding: Finding }
+  | { readonly kind: 'clocks-apart'; readonly milliseconds: number }
   | { readonly kind: 'read-directory'; readonly did: string; readonly begunAt: Date }
+  | { readonly kind: 'verify'; readonly said: readonly RawApproval[] }
 
 /**
  * What becomes of one call, from what the claim's lock holds still. Pure: the same question and
@@ -40,17 +36,44 @@ export type Stop =
  */
 export function judge(question: Question, snapshot: ClaimSnapshot): Verdict<Stop> {
   const replaced = snapshot.same.find(wasReplaced)
-  const standing = snapshot.same.find(countsStill)
+  const standing = snapshot.same.find(isOpen) ?? snapshot.same.find(countsStill)
   if (standing !== undefined && isSigned(standing)) {
     return stop({ kind: 'recorded', request: standing })
   }
-  const waiting = standing?.state === 'approved' || standing?.state === 'signing' ? standing : null
-  if (waiting !== null && question.purpose === 'propose') {
+  if (snapshot.clocksApart > MAX_CLOCKS_APART_MS) {
+    return stop({ kind: 'clocks-apart', milliseconds: snapshot.clocksApart })
+  }
+  // Their no is the end of it, for programs: the same change is proposed anew by a person, or never.
+  if (standing?.state === 'rejected' && question.requester.kind === 'caller') {
+    return stop({ kind: 'rejected', request: standing })
+  }
+  const waiting = standing !== undefined && isOpen(standing) ? standing : null
+  const asked = snapshot.asked.some(({ requestId }) => requestId === waiting?.id)
+  if (
+    question.purpose === 'propose' &&
+    waiting !== null &&
+    !(asked && waiting.state !== 'signing')
+  ) {
     return stop({ kind: 'proposed', request: waiting })
   }
   if (waiting !== null && leaseLives(waiting, snapshot.now)) {
     return stop({ kind: 'busy', request: waiting })
   }
+  const latest = snapshot.same.find(countsStill)
+  return judgeAnew(question, snapshot, { replaced, latest, waiting })
+}
+
+type Found = {
+  readonly replaced: StoredRequest | undefined
+  readonly latest: StoredRequest | undefined
+  readonly waiting: StoredRequest | null
+}
+
+function judgeAnew(
+  question: Question,
+  snapshot: ClaimSnapshot,
+  { replaced, latest, waiting }: Found,
+): Verdict<Stop> {
   const circumstances: Circumstances = {
     now: snapshot.now,
     observedHead: question.observed?.head ?? null,
@@ -59,10 +82,7 @@ export function judge(question: Question, snapshot: ClaimSnapshot): Verdict<Stop
     didRuleCounts: snapshot.didRuleCounts,
   }
   const { facts, decision } = evaluate({ ...question, circumstances })
-  if (decision.kind === 'deny') return deny({ question, facts, decision, standing })
-  if (decision.kind === 'require') {
-    return deny({ question, facts, decision: notYet(decision), standing })
-  }
+  if (decision.kind === 'deny') return deny({ question, facts, decision, latest })
 
   const rivals = judgeRivals(snapshot, replaced, question.observed)
   if (rivals.kind === 'deny') {
@@ -70,40 +90,87 @@ export function judge(question: Question, snapshot: ClaimSnapshot): Verdict<Stop
       question,
       facts,
       decision: { kind: 'deny', findings: [rivals.finding] },
-      standing,
+      latest,
     })
   }
   const { previous } = question.subject
-  if (
-    previous !== null &&
-    (rivals.mustRead || (question.observed === null && couldNullify(question.subject)))
-  ) {
+  const unread =
+    question.observed === null && (decision.kind === 'require' || couldNullify(question.subject))
+  if (previous !== null && (rivals.mustRead || unread)) {
     return stop({ kind: 'read-directory', did: previous.did, begunAt: snapshot.now })
   }
   const judgement = judged(question, facts, decision)
-  if (question.purpose === 'propose') {
-    return { kind: 'propose', judged: judgement, requestId: question.requestId }
+  const { supersedes } = rivals
+  if (decision.kind === 'require') {
+    return askOfficers(question, snapshot, { decision, judgement, waiting, supersedes })
   }
-  const requestId = waiting?.id ?? question.requestId
+  if (question.purpose === 'propose') {
+    const requestId = question.requestId
+    return { kind: 'propose', judged: judgement, requestId, asks: null, ends: [] }
+  }
+  return claim(question, { decision, judgement, waiting, supersedes })
+}
+
+type Grounds<D extends Decision> = {
+  readonly decision: D
+  readonly judgement: Judged
+  readonly waiting: StoredRequest | null
+  readonly supersedes: readonly StoredRequest[]
+}
+
+function askOfficers(
+  question: Question,
+  snapshot: ClaimSnapshot,
+  grounds: Grounds<Decision & { kind: 'require' }>,
+): Verdict<Stop> {
+  const { decision, judgement, waiting } = grounds
+  const verdict = judgeQuorum({ question, snapshot, decision, waiting })
+  switch (verdict.kind) {
+    case 'agreed':
+      if (question.purpose === 'propose') {
+        return stop({ kind: 'proposed', request: verdict.request })
+      }
+      return claim(question, grounds, verdict.agreement)
+    case 'waiting':
+    case 'rejected':
+    case 'verify':
+      return stop(verdict)
+    case 'refuse':
+      return stop({ kind: 'refused', finding: verdict.finding })
+    case 'ask':
+      return {
+        kind: 'propose',
+        judged: judgement,
+        requestId: question.requestId,
+        asks: { requester: question.requester, roster: verdict.roster },
+        ends: verdict.ends,
+      }
+  }
+}
+
+function claim(
+  { requestId, bytes, subject }: Question,
+  { decision, judgement, waiting, supersedes }: Grounds<Decision>,
+  agreement?: Agreement,
+): Verdict<Stop> {
   return {
     kind: 'claim',
     judged: judgement,
     authorized: authorize({
       decision,
-      requestId,
-      bytes: question.bytes,
-      key: question.subject.key,
+      requestId: waiting?.id ?? requestId,
+      bytes,
+      key: subject.key,
+      ...(agreement === undefined ? {} : { agreement }),
     }),
     reclaims: waiting,
-    supersedes: rivals.supersedes,
+    supersedes,
   }
 }
 
-/** Nobody can approve here yet, so what needs approval is not signed. */
-function notYet({ requirements }: Decision & { kind: 'require' }): Decision & { kind: 'deny' } {
-  const [{ rule, quorum }] = requirements
-  const message = `this needs the approval of ${quorum.id}, and approvals are not taken yet`
-  return { kind: 'deny', findings: [{ rule, message }] }
+/** Somebody is at it, or is waited for. */
+function isOpen({ state }: StoredRequest): boolean {
+  return state === 'proposed' || state === 'approved' || state === 'signing'
 }
 
 /** Its signature is on record and in force: the same bytes get it again. */
@@ -150,13 +217,13 @@ function deny(input: {
   question: Question
   facts: Facts
   decision: Decision & { kind: 'deny' }
-  standing: StoredRequest | undefined
+  latest: StoredRequest | undefined
 }): Verdict<Stop> {
-  const { question, facts, decision, standing } = input
+  const { question, facts, decision, latest } = input
   const told = whatTheCallerIsTold(facts, decision)
   // A retry of what was denied for the same reason adds nothing to the record.
-  if (standing?.state === 'denied' && sameFinding(standing.decision, told.decision)) {
-    return stop({ kind: 'denied', request: standing })
+  if (latest?.state === 'denied' && sameFinding(latest.decision, told.decision)) {
+    return stop({ kind: 'denied', request: latest })
   }
   return { kind: 'deny', judged: judged(question, facts, decision), told }
 }
@@ -177,13 +244,14 @@ function sameFinding(left: Decision, right: Decision): boolean {
 }
 
 function judged(
-  { subject, bytes, digest, policies }: Question,
+  { subject, bytes, digest, policies, requester }: Question,
   facts: Facts,
   decision: Decision,
 ): Judged {
   const { previous, key } = subject
   return {
     caller: subject.caller,
+    officer: requester.kind === 'person' ? requester.id : null,
     key: key.id,
     keyDid: key.did,
     digest,

@@ -1,4 +1,6 @@
 import type { Authorized } from '../approval/authorize.ts'
+import type { RawApproval } from '../approval/evidence.ts'
+import type { Requester } from '../approval/matter.ts'
 import type { JudgedRequest } from '../audit/entry.ts'
 import type { SigningBytes } from '../plc/encode.ts'
 import type { VerifiedLog } from '../plc/log.ts'
@@ -31,6 +33,17 @@ export type StoredRequest = {
   readonly producedAt: Date | null
 }
 
+/** What officers were asked about a request, and all that they said: evidence, to be verified anew. */
+export type Asked = {
+  readonly requestId: string
+  readonly requester: Requester
+  /** The officers who were asked, by the digest of their epoch. */
+  readonly roster: Uint8Array
+  /** When it was asked for: `createdAt` of the request, sealed here with the requester. */
+  readonly proposedAt: Date
+  readonly said: readonly RawApproval[]
+}
+
 /** What a claim is for: exact bytes of one caller for one key. */
 export type ClaimInput = {
   readonly subject: Subject
@@ -53,6 +66,15 @@ export type ClaimSnapshot = {
    * whose signature there was replaced: it is still out in the world.
    */
   readonly rivals: readonly StoredRequest[]
+  /** Of all of these, those that officers were asked about and that may still be signed. */
+  readonly asked: readonly Asked[]
+  /** The caller's other requests about this identity that wait for officers, or for their signing. */
+  readonly open: readonly StoredRequest[]
+  /** How many requests of this caller wait for officers; counted to one more than is allowed. */
+  readonly openOfCaller: number
+  /** This instance's own clock, and how far Postgres's is from it, in milliseconds. */
+  readonly instanceNow: Date
+  readonly clocksApart: number
   readonly operationCounts: OperationCounts
   readonly ruleCounts: Readonly<Record<string, number>>
   readonly didRuleCounts: Readonly<Record<string, number>>
@@ -74,8 +96,18 @@ export type Verdict<T> =
         readonly decision: Decision
       }
     }
-  /** Kept as `approved`: nothing is signed, and no `prev` is held, until somebody asks for that. */
-  | { readonly kind: 'propose'; readonly judged: Judged; readonly requestId: string }
+  /**
+   * Kept: `proposed` where officers are asked, else `approved`. Nothing is signed, and no `prev` is
+   * held, until somebody asks for that.
+   */
+  | {
+      readonly kind: 'propose'
+      readonly judged: Judged
+      readonly requestId: string
+      readonly asks: Pick<Asked, 'requester' | 'roster'> | null
+      /** Requests that end with it. */
+      readonly ends: readonly Ending[]
+    }
   | {
       readonly kind: 'claim'
       readonly judged: Judged
@@ -85,12 +117,19 @@ export type Verdict<T> =
       /** Rivals that end here; those with a signature are named as replaced. */
       readonly supersedes: readonly StoredRequest[]
     }
+/** A request that ends without a signature, by the state in which it was judged. */
+export type Ending = {
+  readonly request: StoredRequest
+  readonly to: 'expired' | 'superseded'
+}
+
 export type Judged = Omit<JudgedRequest, 'request'>
 
 export type ClaimOutcome<T> =
   | { readonly kind: 'stopped'; readonly value: T }
-  | { readonly kind: 'denied'; readonly requestId: string; readonly decision: Decision }
-  | { readonly kind: 'proposed'; readonly requestId: string }
+  /** `requestId` is null where so many were denied that this one is only counted. */
+  | { readonly kind: 'denied'; readonly requestId: string | null; readonly decision: Decision }
+  | { readonly kind: 'proposed'; readonly requestId: string; readonly decision: Decision }
   | {
       readonly kind: 'claimed'
       readonly intent: CommittedIntent

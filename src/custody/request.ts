@@ -20,6 +20,12 @@ export const requestStates = [
 ] as const
 export type RequestState = (typeof requestStates)[number]
 
+/** Clocks that are further apart cannot both be right, and expiries are judged by both. */
+export const MAX_CLOCKS_APART_MS = 5_000
+
+/** Requests of one caller that may wait for officers at once. */
+export const MAX_OPEN_OF_CALLER = 20
+
 /**
  * What the directory said to a submission. Only its log says what came of it: `refused` may mean
  * "accepted before", `unknown` anything.

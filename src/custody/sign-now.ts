@@ -3,7 +3,7 @@ import { verifyForRelease } from '../signer/release.ts'
 import { SignerError } from '../signer/signer.ts'
 import type { CommittedIntent, VerifiedSignature } from '../signer/signer.ts'
 import { ask, busy, orBusy } from './ask.ts'
-import type { Answer, Ask, Busy, CustodyDeps, Denied, Malformed } from './ask.ts'
+import type { Answer, Ask, Busy, CustodyDeps, Denied, Malformed, Rejected, Waiting } from './ask.ts'
 
 /** A key that has not answered by then is not waited for. The claim's lease is longer. */
 export const KEY_DEADLINE_MS = 5_000
@@ -13,6 +13,8 @@ export type SignNowResult =
   | Malformed
   | Denied
   | Busy
+  | Waiting
+  | Rejected
 
 /** Throws only on our own failure; the same bytes may then be asked for again. */
 export type SignNow = (input: Ask) => Promise<SignNowResult>
@@ -25,6 +27,8 @@ export function createSignNow(deps: CustodyDeps): SignNow {
       case 'malformed':
       case 'denied':
       case 'busy':
+      case 'waiting':
+      case 'rejected':
         return answer
       case 'recorded':
         return signed(answer.request.id, answer.request.signature)

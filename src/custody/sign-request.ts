@@ -15,8 +15,6 @@ export type SignRequestResult =
   | SignNowResult
   /** The caller has no such request, or may no longer use its key. */
   | { readonly kind: 'not-found' }
-  /** It waits for approval; nothing happened. */
-  | { readonly kind: 'waiting' }
   /** It has ended without a signature, or its signature was replaced. */
   | { readonly kind: 'conflict'; readonly state: RequestState }
 
@@ -39,8 +37,8 @@ export function createSignRequest(deps: {
     )
     if (request === null || key === undefined) return { kind: 'not-found' }
     switch (request.state) {
+      // A status is for finding it: whether officers agree is judged from what they signed.
       case 'proposed':
-        return { kind: 'waiting' }
       case 'approved':
       case 'signing':
       case 'signed':

@@ -15,25 +15,26 @@ import { buildOpenApi } from './openapi.ts'
 import { ProblemError, respondWithProblem, toProblem } from './problem.ts'
 import type { ActionDeps } from './v1/actions.ts'
 import { createV1 } from './v1/api.ts'
-import type { ReadCheckpoint } from './v1/api.ts'
+import type { ReadCheckpoint, V1Deps } from './v1/api.ts'
 import type { ListRequests } from './v1/request-view.ts'
 
-export type AppDeps = Omit<ActionDeps, 'gates'> & {
-  readonly findCredential: FindCredential
-  /** Credentials in force when the service starts: the KMS door knows them even if the database then goes away. */
-  readonly initialCredentials: readonly Credential[]
-  readonly signNow: SignNow
-  readonly listRequests: ListRequests
-  readonly readCheckpoint: ReadCheckpoint
-  readonly readiness: CheckReadiness
-  /** Prometheus text. Open to everyone, so: no DIDs, names or secrets in it. */
-  readonly metrics: () => Promise<string>
-  /** Told of every answer. */
-  readonly observe: (answer: HttpAnswer) => void
-  readonly log: HttpLog
-  readonly now: () => Date
-  readonly limits?: Partial<AppLimits>
-}
+export type AppDeps = Omit<ActionDeps, 'gates'> &
+  Pick<V1Deps, 'officers' | 'allKeys'> & {
+    readonly findCredential: FindCredential
+    /** Credentials in force when the service starts: the KMS door knows them even if the database then goes away. */
+    readonly initialCredentials: readonly Credential[]
+    readonly signNow: SignNow
+    readonly listRequests: ListRequests
+    readonly readCheckpoint: ReadCheckpoint
+    readonly readiness: CheckReadiness
+    /** Prometheus text. Open to everyone, so: no DIDs, names or secrets in it. */
+    readonly metrics: () => Promise<string>
+    /** Told of every answer. */
+    readonly observe: (answer: HttpAnswer) => void
+    readonly log: HttpLog
+    readonly now: () => Date
+    readonly limits?: Partial<AppLimits>
+  }
 
 export type AppLimits = {
   /** Credential look-ups under way at once, both doors together. */
@@ -64,6 +65,8 @@ const METHODS: Record<string, string> = {
   '/kms/': 'POST',
   '/v1/requests': 'GET, HEAD, POST',
   '/v1/requests/:id': 'GET, HEAD',
+  '/v1/requests/:id/approvals': 'POST',
+  '/v1/requests/:id/rejections': 'POST',
   '/v1/requests/:id/sign': 'POST',
   '/v1/requests/:id/submit': 'POST',
   '/v1/requests/:id/cancel': 'POST',

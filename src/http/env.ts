@@ -1,7 +1,7 @@
 import type { Incoming } from './received.ts'
 
 /** What is known of a request by the time it is logged. */
-export type Facts = { caller?: string; action?: string; code?: string }
+export type Facts = { caller?: string; officer?: string; action?: string; code?: string }
 
 /** Hono's context in every door: Node's own request beside it, since only that shows repeated headers. */
 export type HttpEnv = {

@@ -3,7 +3,7 @@ import { checkpointView } from '../api/audit.ts'
 import { health, readiness } from '../api/health.ts'
 import { keyList } from '../api/key.ts'
 import type { ProblemCode } from '../api/problem.ts'
-import { listQuery, proposal, requestId, requestList, requestView } from '../api/request.ts'
+import { listQuery, proposal, requestId, requestList, requestView, saying } from '../api/request.ts'
 
 export type DescribedAnswer = {
   readonly description: string
@@ -23,11 +23,13 @@ export type DescribedRoute = {
   readonly id?: z.ZodType
   readonly query?: z.ZodObject
   readonly body?: z.ZodType
+  readonly optionalBody?: z.ZodType
   readonly answers: Readonly<Record<number, DescribedAnswer>>
   readonly problems: readonly ProblemCode[]
 }
 
 const withCaller = ['malformed', 'unauthenticated', 'too-large', 'internal', 'busy'] as const
+const forOfficers = [...withCaller, 'forbidden', 'not-found', 'unsupported-media-type'] as const
 const shown = (description: string): DescribedAnswer => ({ description, schema: requestView })
 
 /** Every route of the JSON API, and the open ones beside it. `/kms` is AWS's protocol, described by AWS. */
@@ -42,13 +44,14 @@ export const describedRoutes: readonly DescribedRoute[] = [
       'the same request, whatever became of it, unless it ended without a signature.',
     body: proposal,
     answers: { 201: shown('a rule allows it'), 202: shown('it waits for approval') },
-    problems: [...withCaller, 'denied', 'not-found', 'unsupported-media-type'],
+    problems: [...withCaller, 'denied', 'rejected', 'not-found', 'unsupported-media-type'],
   },
   {
     method: 'get',
     path: '/v1/requests',
     operationId: 'listRequests',
-    summary: "The caller's requests, newest first",
+    summary:
+      "The caller's requests, newest first; an officer's are those that officers were asked about",
     query: listQuery,
     answers: { 200: { description: 'one page', schema: requestList } },
     problems: withCaller,
@@ -73,7 +76,7 @@ export const describedRoutes: readonly DescribedRoute[] = [
       200: shown('signed'),
       202: shown('it waits for approval, or is being signed by another call: ask again'),
     },
-    problems: [...withCaller, 'denied', 'not-found', 'conflict'],
+    problems: [...withCaller, 'denied', 'rejected', 'not-found', 'conflict'],
   },
   {
     method: 'post',
@@ -94,18 +97,46 @@ export const describedRoutes: readonly DescribedRoute[] = [
   },
   {
     method: 'post',
+    path: '/v1/requests/{id}/approvals',
+    operationId: 'approveRequest',
+    summary: 'An officer approves',
+    description:
+      'By a statement that they signed, in a call that they signed. It is kept verbatim, and verified ' +
+      'again whenever it counts. The same one again changes nothing.',
+    id: requestId,
+    body: saying,
+    answers: { 200: shown('with what is still missing') },
+    problems: [...forOfficers, 'conflict', 'void'],
+  },
+  {
+    method: 'post',
+    path: '/v1/requests/{id}/rejections',
+    operationId: 'rejectRequest',
+    summary: 'An officer rejects, for good',
+    id: requestId,
+    body: saying,
+    answers: { 200: shown('rejected') },
+    problems: [...forOfficers, 'conflict', 'void'],
+  },
+  {
+    method: 'post',
     path: '/v1/requests/{id}/cancel',
     operationId: 'cancelRequest',
     summary: 'Take back a request for which no key was used',
+    description:
+      'A caller its own, without a body. An officer any one, also while it waits for its delay: by a ' +
+      'rejection that they signed, which is final.',
     id: requestId,
-    answers: { 200: shown('cancelled') },
-    problems: [...withCaller, 'not-found', 'conflict'],
+    optionalBody: saying,
+    answers: { 200: shown('cancelled, or rejected') },
+    problems: [...withCaller, 'not-found', 'conflict', 'void', 'unsupported-media-type'],
   },
   {
     method: 'get',
     path: '/v1/keys',
     operationId: 'listKeys',
-    summary: 'The keys that the caller may use, and the recovery keys it is granted',
+    summary:
+      'The keys that the caller may use, and the recovery keys it is granted; for officers all',
     answers: { 200: { description: 'all of them', schema: keyList } },
     problems: withCaller,
   },

@@ -19,20 +19,29 @@ export function buildOpenApi(): Json {
       version: '1',
       summary: 'Custody for the keys that own identities in the AT Protocol',
       description:
-        'Every `/v1` route takes a caller: SigV4 with the service name `holdfast`, or a bearer token. ' +
+        'Every `/v1` route takes a caller: SigV4 with the service name `holdfast`, or a bearer token; or ' +
+        'an officer, by a call that their did:key signed. ' +
         'What is no success is a problem document (RFC 9457) whose `code` is stable. ' +
         'Fields may be added to answers; unknown fields of requests are refused. ' +
         '`POST /kms` speaks the AWS KMS protocol and is described by AWS.',
       license: { name: 'MIT OR Apache-2.0', identifier: 'MIT OR Apache-2.0' },
     },
     servers: [{ url: '/' }],
-    security: [{ bearer: [] }, { sigv4: [] }],
+    security: [{ bearer: [] }, { sigv4: [] }, { officer: [] }],
     paths: pathsOf(describedRoutes),
     components: { schemas: componentSchemas(), securitySchemes },
   }
 }
 
 const securitySchemes = {
+  officer: {
+    type: 'apiKey',
+    in: 'header',
+    name: 'authorization',
+    description:
+      '`Holdfast-Officer DID-KEY TIME NONCE SIGNATURE`: signed over audience, method, target, SHA-256 of ' +
+      'the body, time and nonce; 60 s, used once. docs/api.md has the bytes',
+  },
   bearer: {
     type: 'http',
     scheme: 'bearer',
@@ -57,7 +66,7 @@ function pathsOf(routes: readonly DescribedRoute[]): Json {
 }
 
 function operationOf(route: DescribedRoute): Json {
-  const { operationId, summary, description, body } = route
+  const { operationId, summary, description, body, optionalBody } = route
   const parameters = [...pathParameters(route), ...queryParameters(route)]
   return {
     operationId,
@@ -66,6 +75,7 @@ function operationOf(route: DescribedRoute): Json {
     ...(route.open === true ? { security: [] } : {}),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: { required: true, content: jsonOf(body) } }),
+    ...(optionalBody === undefined ? {} : { requestBody: { content: jsonOf(optionalBody) } }),
     responses: { ...answersOf(route), ...problemsOf(route) },
   }
 }

@@ -11,14 +11,17 @@ export const problemStatus = {
   busy: 503,
   conflict: 409,
   denied: 403,
+  forbidden: 403,
   internal: 500,
   malformed: 400,
   'method-not-allowed': 405,
   'not-found': 404,
+  rejected: 409,
   stale: 409,
   'too-large': 413,
   unauthenticated: 401,
   'unsupported-media-type': 415,
+  void: 409,
 } as const satisfies Record<ProblemCode, number>
 
 const TITLE: Record<(typeof problemStatus)[ProblemCode], string> = {
@@ -98,5 +101,5 @@ export function respondWithProblem(
 
 const EXTRA_HEADERS: Partial<Record<ProblemCode, Record<string, string>>> = {
   busy: { 'retry-after': '1' },
-  unauthenticated: { 'www-authenticate': 'Bearer, AWS4-HMAC-SHA256' },
+  unauthenticated: { 'www-authenticate': 'Bearer, AWS4-HMAC-SHA256, Holdfast-Officer' },
 }

@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 
 /** What a sealed value is; each purpose has a key of its own, derived from the one secret. */
-export type SealPurpose = 'caller-secret' | 'file-key'
+export type SealPurpose = 'caller-secret' | 'file-key' | 'asked'
 
 export type Sealer = {
   /** `context` is authenticated, not stored: a value opens only where it belongs. */
@@ -29,6 +29,7 @@ export function createSealer(secret: Uint8Array): Sealer {
   const keys: Record<SealPurpose, Buffer> = {
     'caller-secret': deriveKey(secret, 'caller-secret'),
     'file-key': deriveKey(secret, 'file-key'),
+    asked: deriveKey(secret, 'asked'),
   }
   return {
     seal(purpose, context, plain) {

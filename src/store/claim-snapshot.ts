@@ -1,11 +1,16 @@
 import type { PoolClient, QueryConfig } from 'pg'
 import type { ClaimInput, ClaimSnapshot, StoredRequest } from '../custody/ports.ts'
+import { MAX_OPEN_OF_CALLER } from '../custody/request.ts'
 import type { Limit } from '../policy/policy-set.ts'
+import type { Sealer } from '../sealing/sealer.ts'
+import { readAsked } from './asked.ts'
 import { requestColumns, toStoredRequest } from './stored-request.ts'
 import type { RequestRow } from './stored-request.ts'
 
 /** Far more than can count: all but the newest few have ended. */
 const SAME_LIMIT = 16
+/** Of what waits about one identity; one is the rule, and more only makes the answer a no. */
+const OPEN_LIMIT = 16
 
 /**
  * For each input its counts, and the requests that matter: those for the same bytes, and those that
@@ -18,7 +23,7 @@ const snapshotStatement = {
   name: 'holdfast_claim_snapshot',
   text: `
     with clock as materialized (select clock_timestamp() as now)
-    select input.index, clock.now, counts.hour, counts.day, counts.week, found.*
+    select input.index, clock.now, counts.hour, counts.day, counts.week, asked.open, found.*
     from unnest($1::int[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[])
       as input (index, digest, caller, key_id, did, prev)
     cross join clock
@@ -37,6 +42,12 @@ const snapshotStatement = {
           and lease_until > clock.now
       ) counted (at)
     ) counts
+    cross join lateral (
+      select count(*)::int as open from (
+        select from requests where caller = input.caller and state = 'proposed'
+        limit ${MAX_OPEN_OF_CALLER + 1}
+      ) waiting
+    ) asked
     left join lateral (
       (
         select ${requestColumns} from requests
@@ -60,6 +71,13 @@ const snapshotStatement = {
           and (state in ('signing', 'returned', 'submitted')
             or (state = 'superseded' and signature is not null))
       )
+      union all
+      (
+        select ${requestColumns} from requests
+        where did = input.did and caller = input.caller and digest <> input.digest
+          and state in ('proposed', 'approved')
+        limit ${OPEN_LIMIT}
+      )
     ) found on true`,
 }
 
@@ -69,13 +87,16 @@ type SnapshotRow = Partial<RequestRow> & {
   hour: number
   day: number
   week: number
+  open: number
 }
 
 /** One snapshot for each input, in their order. */
 export async function readSnapshots(
   client: PoolClient,
+  sealer: Sealer,
   inputs: readonly ClaimInput[],
 ): Promise<ClaimSnapshot[]> {
+  const sent = new Date()
   const { rows } = await client.query<SnapshotRow>({
     ...snapshotStatement,
     values: [
@@ -87,22 +108,42 @@ export async function readSnapshots(
       inputs.map(({ subject }) => subject.operation.prev),
     ],
   })
+  const instanceNow = new Date()
   const byInput = Map.groupBy(rows, (row) => row.index)
   const snapshots: ClaimSnapshot[] = []
   for (const [index, input] of inputs.entries()) {
     const counts = await countRules(client, input)
-    snapshots.push({ ...toSnapshot(input, byInput.get(index) ?? []), ...counts })
+    const snapshot = toSnapshot(input, byInput.get(index) ?? [])
+    const asked = await readAsked(client, sealer, waitingIn(snapshot))
+    const clocksApart = apart(snapshot.now, { from: sent, to: instanceNow })
+    snapshots.push({ ...snapshot, ...counts, asked, instanceNow, clocksApart })
   }
   return snapshots
 }
 
-function toSnapshot(
-  input: ClaimInput,
-  rows: readonly SnapshotRow[],
-): Omit<ClaimSnapshot, keyof RuleCounts> {
+type FromRows = Omit<ClaimSnapshot, keyof RuleCounts | 'asked' | 'instanceNow' | 'clocksApart'>
+
+/** Of ordinary calls none: then nobody asks for what officers said. */
+function waitingIn({ same, open }: FromRows): StoredRequest[] {
+  return [...same, ...open].filter(({ state }) =>
+    ['proposed', 'approved', 'signing'].includes(state),
+  )
+}
+
+/**
+ * How far Postgres's clock is from ours, in milliseconds: it was read between two moments of ours, so
+ * that a slow answer is no difference.
+ */
+export function apart(database: Date, ours: { readonly from: Date; readonly to: Date }): number {
+  const before = ours.from.getTime() - database.getTime()
+  const after = database.getTime() - ours.to.getTime()
+  return Math.max(0, before, after)
+}
+
+function toSnapshot(input: ClaimInput, rows: readonly SnapshotRow[]): FromRows {
   const [first] = rows
   if (first === undefined) throw new TypeError('a snapshot has a row for every input')
-  const { now, hour, day, week } = first
+  const { now, hour, day, week, open } = first
   const found = rows.flatMap((row) => (isRequestRow(row) ? [toStoredRequest(row)] : []))
   const isSame = (request: StoredRequest) =>
     request.caller === input.subject.caller &&
@@ -114,8 +155,15 @@ function toSnapshot(
     now,
     operationCounts: { hour, day, week },
     same: found.filter(isSame).sort(newestFirst),
-    rivals: found.filter((request) => !isSame(request)),
+    rivals: found.filter((request) => !isSame(request) && !isOpen(request)),
+    open: found.filter((request) => !isSame(request) && isOpen(request)),
+    openOfCaller: open,
   }
+}
+
+/** It holds no `prev`: nothing was signed for it, and nobody is at it. */
+function isOpen({ state }: StoredRequest): boolean {
+  return state === 'proposed' || state === 'approved'
 }
 
 function isRequestRow(row: SnapshotRow): row is SnapshotRow & RequestRow {

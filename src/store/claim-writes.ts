@@ -3,6 +3,9 @@ import type { EncodedEntry } from '../audit/entry.ts'
 import type { RequestState } from '../custody/request.ts'
 import type { Decision } from '../policy/evaluate.ts'
 import type { OperationClass } from '../policy/policy-set.ts'
+import type { Sealer } from '../sealing/sealer.ts'
+import { writeAsked } from './asked.ts'
+import type { AskedWrite } from './asked.ts'
 
 /** Longer than the key's own deadline (5 s): a call that lives can always record. */
 export const LEASE_SECONDS = 10
@@ -27,19 +30,23 @@ export type RequestWrite = {
   readonly intendedAt: Date | null
 }
 
-/** A rival that ends here, in the state in which it was judged. */
-export type Supersession = { readonly id: string; readonly state: RequestState }
+/** A request that ends here, from the state in which it was judged. */
+export type Ended = {
+  readonly id: string
+  readonly from: RequestState
+  readonly to: 'superseded' | 'expired'
+}
 
 /** Between the snapshot and this write a call recorded that was believed dead. Judge again. */
 export class ClaimConflict extends Error {
   override readonly name = 'ClaimConflict'
 }
 
-const supersedeStatement = {
-  name: 'holdfast_claim_supersede',
+const endStatement = {
+  name: 'holdfast_claim_end',
   text: `
-    update requests set state = 'superseded', lease = null, lease_until = null
-    from unnest($1::uuid[], $2::text[]) as ended (id, state)
+    update requests set state = ended.becomes, lease = null, lease_until = null
+    from unnest($1::uuid[], $2::text[], $3::text[]) as ended (id, state, becomes)
     where requests.id = ended.id and requests.state = ended.state
       and (requests.lease_until is null or requests.lease_until <= clock_timestamp())`,
 }
@@ -63,7 +70,7 @@ const writeStatement = {
         state = excluded.state, decision = excluded.decision, rules = excluded.rules,
         policy = excluded.policy, replaces = excluded.replaces, lease = excluded.lease,
         lease_until = excluded.lease_until, intended_at = excluded.intended_at
-      where requests.state = 'approved'
+      where requests.state in ('proposed', 'approved')
         or (requests.state = 'signing' and requests.lease_until <= clock_timestamp())
       returning id
     ), entered as (
@@ -76,24 +83,26 @@ const writeStatement = {
 }
 
 /**
- * Ends the rivals, writes the requests and appends the entries.
+ * Ends what ends, writes the requests and appends the entries.
  * @throws ClaimConflict when a row is no longer as it was judged
  */
 export async function write(
   client: PoolClient,
+  sealer: Sealer,
   writes: {
     readonly requests: readonly RequestWrite[]
-    readonly supersedes: readonly Supersession[]
+    readonly asked: readonly AskedWrite[]
+    readonly ended: readonly Ended[]
     readonly entries: readonly EncodedEntry[]
   },
 ): Promise<void> {
-  const { requests, supersedes, entries } = writes
-  if (supersedes.length > 0) {
+  const { requests, asked, ended, entries } = writes
+  if (ended.length > 0) {
     const { rowCount } = await client.query({
-      ...supersedeStatement,
-      values: [supersedes.map(({ id }) => id), supersedes.map(({ state }) => state)],
+      ...endStatement,
+      values: [ended.map(({ id }) => id), ended.map(({ from }) => from), ended.map(({ to }) => to)],
     })
-    if (rowCount !== supersedes.length) throw new ClaimConflict('a rival has changed')
+    if (rowCount !== ended.length) throw new ClaimConflict('a rival has changed')
   }
   if (requests.length === 0) return
   const column = <K extends keyof RequestWrite>(name: K) => requests.map((request) => request[name])
@@ -122,6 +131,7 @@ export async function write(
     ],
   })
   if (rows[0]?.written !== requests.length) throw new ClaimConflict('a request has changed')
+  for (const ask of asked) await writeAsked(client, sealer, ask)
 }
 
 /** A Postgres array in text, for rule ids and UUIDs: nothing in them needs quoting, and that is checked. */

@@ -9,11 +9,14 @@ import type {
   RequestStore,
   Verdict,
 } from '../custody/ports.ts'
+import type { Sealer } from '../sealing/sealer.ts'
 import type { CommittedIntent } from '../signer/signer.ts'
+import type { AskedWrite } from './asked.ts'
 import { createBatcher } from './batch.ts'
 import { readSnapshots } from './claim-snapshot.ts'
 import { ClaimConflict, write } from './claim-writes.ts'
-import type { RequestWrite, Supersession } from './claim-writes.ts'
+import type { Ended, RequestWrite } from './claim-writes.ts'
+import { countDenials } from './denials.ts'
 import { underLocks } from './transaction.ts'
 
 type Call = {
@@ -26,7 +29,8 @@ type Call = {
 /** What one call writes, and what it is told once that is committed. */
 type Plan = {
   readonly request: RequestWrite | null
-  readonly supersedes: readonly Supersession[]
+  readonly asks: AskedWrite | null
+  readonly ended: readonly Ended[]
   readonly entries: readonly EncodedEntry[]
   readonly answer: () => ClaimOutcome<unknown>
 }
@@ -36,10 +40,10 @@ type Plan = {
  * each, write. A crash before its commit leaves nothing; after it, claims whose leases end by
  * themselves, so that no identity is ever locked for longer than that.
  */
-export function createClaim(pool: Pool): RequestStore['claim'] {
+export function createClaim(pool: Pool, sealer: Sealer): RequestStore['claim'] {
   const claim = createBatcher<Call, ClaimOutcome<unknown>>({
     keysOf: (call) => call.locks,
-    run: async (calls) => await claimAll(pool, calls),
+    run: async (calls) => await claimAll({ pool, sealer }, calls),
   })
   return async <T>(input: ClaimInput, judge: (snapshot: ClaimSnapshot) => Verdict<T>) =>
     (await claim({ input, judge, locks: lockNames(input) })) as ClaimOutcome<T>
@@ -53,10 +57,12 @@ function lockNames({ subject, digest, limited }: ClaimInput): string[] {
 
 const ATTEMPTS = 3
 
-async function claimAll(pool: Pool, calls: readonly Call[]) {
+type Deps = { readonly pool: Pool; readonly sealer: Sealer }
+
+async function claimAll(deps: Deps, calls: readonly Call[]) {
   for (let attempt = 1; ; attempt++) {
     try {
-      const plans = await commitPlans(pool, calls)
+      const plans = await commitPlans(deps, calls)
       return plans.map((plan) => settle(() => plan().answer()))
     } catch (error) {
       if (!(error instanceof ClaimConflict) || attempt === ATTEMPTS) throw error
@@ -65,18 +71,24 @@ async function claimAll(pool: Pool, calls: readonly Call[]) {
 }
 
 /** Each plan is a thunk: a call whose judging threw fails alone, without taking the others along. */
-async function commitPlans(pool: Pool, calls: readonly Call[]): Promise<(() => Plan)[]> {
+async function commitPlans(
+  { pool, sealer }: Deps,
+  calls: readonly Call[],
+): Promise<(() => Plan)[]> {
   const locks = calls.flatMap((call) => call.locks)
   return await underLocks(pool, locks, async (client) => {
     const snapshots = await readSnapshots(
       client,
+      sealer,
       calls.map((call) => call.input),
     )
-    const settled = calls.map((call, index) => settle(() => planCall(call, snapshots[index])))
+    const planned = calls.map((call, index) => settle(() => planCall(call, snapshots[index])))
+    const settled = await countDenials(client, planned)
     const plans = settled.flatMap((plan) => (plan.status === 'fulfilled' ? [plan.value] : []))
-    await write(client, {
+    await write(client, sealer, {
       requests: plans.flatMap((plan) => plan.request ?? []),
-      supersedes: plans.flatMap((plan) => plan.supersedes),
+      asked: plans.flatMap((plan) => plan.asks ?? []),
+      ended: plans.flatMap((plan) => plan.ended),
       entries: plans.flatMap((plan) => plan.entries),
     })
     return settled.map((plan) => () => {
@@ -93,7 +105,8 @@ function planCall({ input, judge }: Call, snapshot: ClaimSnapshot | undefined): 
     case 'stop':
       return {
         request: null,
-        supersedes: [],
+        asks: null,
+        ended: [],
         entries: [],
         answer: () => ({ kind: 'stopped', value: verdict.value }),
       }
@@ -124,7 +137,8 @@ function planDenial(
       rules: findings.map(({ rule }) => rule),
       state: 'denied',
     },
-    supersedes: [],
+    asks: null,
+    ended: [],
     entries: encodeAll(now, [{ kind: 'request.denied', request: id, ...judged }]),
     answer: () => ({ kind: 'denied', requestId: id, decision }),
   }
@@ -133,16 +147,25 @@ function planDenial(
 function planProposal(
   input: ClaimInput,
   { now }: ClaimSnapshot,
-  { judged, requestId }: Verdict<unknown> & { kind: 'propose' },
+  { judged, requestId, asks, ends }: Verdict<unknown> & { kind: 'propose' },
 ): Plan {
+  const request = {
+    ...allowedRequest(input, judged, { id: requestId, createdAt: now }),
+    state: asks === null ? ('approved' as const) : ('proposed' as const),
+  }
+  const ending = ends.map(({ request: { id }, to }): AuditEntry => {
+    if (to === 'expired') return { kind: 'request.expired', request: id }
+    return { kind: 'request.superseded', request: id, by: requestId }
+  })
   return {
-    request: {
-      ...allowedRequest(input, judged, { id: requestId, createdAt: now }),
-      state: 'approved',
-    },
-    supersedes: [],
-    entries: encodeAll(now, [{ kind: 'request.proposed', request: requestId, ...judged }]),
-    answer: () => ({ kind: 'proposed', requestId }),
+    request,
+    asks: asks === null ? null : { request, ...asks },
+    ended: ends.map(({ request: { id, state }, to }) => ({ id, from: state, to })),
+    entries: encodeAll(now, [
+      ...ending,
+      { kind: 'request.proposed', request: requestId, ...judged },
+    ]),
+    answer: () => ({ kind: 'proposed', requestId, decision: judged.decision }),
   }
 }
 
@@ -171,7 +194,8 @@ function planClaim(
       lease,
       intendedAt: now,
     },
-    supersedes: supersedes.map((rival) => ({ id: rival.id, state: rival.state })),
+    asks: null,
+    ended: supersedes.map(({ id, state }) => ({ id, from: state, to: 'superseded' as const })),
     entries: encodeAll(now, entries),
     answer: () => ({
       kind: 'claimed',

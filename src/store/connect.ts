@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { apart } from './claim-snapshot.ts'
 import { createDatabase, createPool } from './database.ts'
 import type { Database } from './database.ts'
 import { checkSchema, migrate, roleOf } from './migrate.ts'
@@ -9,6 +10,8 @@ export type OpenDatabase = {
   readonly db: Database
   /** Proves that Postgres answers. */
   ping(): Promise<void>
+  /** How far Postgres's clock is from this instance's, in milliseconds. */
+  clocksApart(): Promise<number>
   close(): Promise<void>
 }
 
@@ -46,6 +49,13 @@ export async function openDatabase(options: ConnectOptions): Promise<OpenDatabas
     db: createDatabase(pool),
     ping: async () => {
       await pool.query('select 1')
+    },
+    clocksApart: async () => {
+      const from = new Date()
+      const { rows } = await pool.query<{ now: Date }>('select clock_timestamp() as now')
+      const [row] = rows
+      if (row === undefined) throw new TypeError('the clock has a row')
+      return apart(row.now, { from, to: new Date() })
     },
     close: async () => {
       await pool.end()

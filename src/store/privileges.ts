@@ -53,6 +53,14 @@ export const applicationPrivileges: Readonly<Record<string, TablePrivileges>> = 
       'state',
     ],
   },
+  // Neither who asked nor who was asked.
+  quorums: { table: ['SELECT', 'INSERT'], update: [] },
+  approvals: {
+    table: ['SELECT', 'INSERT'],
+    update: ['statement', 'evidence', 'nonce', 'recorded_at'],
+  },
+  officer_calls: { table: ['SELECT', 'INSERT', 'DELETE'], update: [] },
+  denial_counts: { table: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'], update: [] },
   submissions: { table: ['SELECT', 'INSERT', 'UPDATE'], update: [] },
   followed: { table: ['SELECT', 'INSERT'], update: ['cursor'] },
   account_searches: { table: ['SELECT', 'INSERT', 'UPDATE'], update: [] },

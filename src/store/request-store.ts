@@ -1,4 +1,5 @@
 import type { RequestStore } from '../custody/ports.ts'
+import type { Sealer } from '../sealing/sealer.ts'
 import { createClaim } from './claim.ts'
 import { orBusy } from './database.ts'
 import type { Database } from './database.ts'
@@ -6,9 +7,9 @@ import { createFindOperation } from './find-operations.ts'
 import { enroll } from './operations.ts'
 import { createRecord, fail, postpone } from './record.ts'
 
-export function createRequestStore(db: Database): RequestStore {
+export function createRequestStore(db: Database, sealer: Sealer): RequestStore {
   const findOperation = createFindOperation(db)
-  const claim = createClaim(db.$client)
+  const claim = createClaim(db.$client, sealer)
   const record = createRecord(db.$client)
   return {
     findOperation: async (cid) => await orBusy(() => findOperation(cid)),

@@ -5,7 +5,7 @@ import type { RequestState } from '../custody/request.ts'
 import type { KeptRequest } from '../custody/sign-request.ts'
 import { orBusy } from './database.ts'
 import type { Database } from './database.ts'
-import { operations, requests, submissions } from './schema.ts'
+import { operations, quorums, requests, submissions } from './schema.ts'
 import { storedRequest } from './stored-request.ts'
 
 /** A request with what is shown of it beyond its own row. */
@@ -18,11 +18,17 @@ export type ShownRequest = {
 }
 
 export type RequestQuery = {
-  readonly caller: string
+  /** null: an officer, who sees what officers were asked about, of any caller. */
+  readonly caller: string | null
   readonly state: RequestState | null
   /** The id of the request that the page before ended with. */
   readonly after: string | null
   readonly limit: number
+}
+
+function seenBy(caller: string | null) {
+  if (caller !== null) return eq(requests.caller, caller)
+  return sql`exists (select from ${quorums} where ${quorums.requestId} = ${requests.id})`
 }
 
 /** A caller's own requests, newest first. */
@@ -31,13 +37,13 @@ export async function listRequests(db: Database, query: RequestQuery): Promise<S
   const last = alias(requests, 'last')
   const behind = sql`(${requests.createdAt}, ${requests.id}) < (
     select ${last.createdAt}, ${last.id} from ${requests} ${sql.identifier('last')}
-    where ${last.id} = ${after} and ${last.caller} = ${caller}
+    where ${last.id} = ${after} and (${last.caller} = ${caller} or ${caller}::text is null)
   )`
   const rows = await orBusy(() =>
     shown(db)
       .where(
         and(
-          eq(requests.caller, caller),
+          seenBy(caller),
           state === null ? undefined : eq(requests.state, state),
           after === null ? undefined : behind,
         ),
@@ -51,11 +57,9 @@ export async function listRequests(db: Database, query: RequestQuery): Promise<S
 /** null when there is none of this id, or it is another caller's. */
 export async function readRequest(
   db: Database,
-  { caller, id }: { caller: string; id: string },
+  { caller, id }: { caller: string | null; id: string },
 ): Promise<ShownRequest | null> {
-  const [row] = await orBusy(() =>
-    shown(db).where(and(eq(requests.id, id), eq(requests.caller, caller))),
-  )
+  const [row] = await orBusy(() => shown(db).where(and(eq(requests.id, id), seenBy(caller))))
   return row === undefined ? null : toShown(row)
 }
 

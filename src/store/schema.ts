@@ -112,6 +112,12 @@ export const requests = pgTable(
     index('requests_waiting')
       .on(table.state)
       .where(sql`${table.state} in ('proposed', 'approved', 'submitted')`),
+    index('requests_asked')
+      .on(table.caller)
+      .where(sql`${table.state} = 'proposed'`),
+    index('requests_denied')
+      .on(table.caller, table.createdAt)
+      .where(sql`${table.state} = 'denied'`),
     uniqueIndex('requests_one_live_per_prev')
       .on(table.did, table.prev)
       .where(
@@ -121,6 +127,56 @@ export const requests = pgTable(
       .on(table.digest)
       .where(sql`${table.prev} is null and ${table.state} in ('signing', 'returned', 'submitted')`),
   ],
+)
+
+/**
+ * What officers were asked about a request that needs them. A table of its own: most requests need
+ * nobody, and the row that every signature writes stays as narrow as it was.
+ */
+export const quorums = pgTable('quorums', {
+  requestId: uuid('request_id').primaryKey(),
+  /** `caller:NAME` or `person:ID`: whoever asked does not approve. */
+  requester: text().notNull(),
+  /** Digest of the officers who were asked. */
+  roster: bytea().notNull(),
+  /** Binds requester and time of the request to its bytes: a row that was changed asks nobody. */
+  seal: bytea().notNull(),
+})
+
+/** What officers said, verbatim. None of these columns is believed: bytes are verified whenever they count. */
+export const approvals = pgTable(
+  'approvals',
+  {
+    requestId: uuid('request_id').notNull(),
+    person: text().notNull(),
+    decision: text().$type<'approve' | 'reject'>().notNull(),
+    statement: bytea().notNull(),
+    evidence: bytea().notNull(),
+    nonce: bytea().notNull().unique(),
+    recordedAt: at('recorded_at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.requestId, table.person, table.decision] })],
+)
+
+/** Calls of officers that were let in: each is used once, by whatever instance it reaches. */
+export const officerCalls = pgTable(
+  'officer_calls',
+  {
+    digest: bytea().primaryKey(),
+    until: at('until').notNull(),
+  },
+  (table) => [index('officer_calls_until').on(table.until)],
+)
+
+/** Denials of one caller in one minute that are only counted, until their entry is written. */
+export const denialCounts = pgTable(
+  'denial_counts',
+  {
+    caller: text().notNull(),
+    minute: at('minute').notNull(),
+    count: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.caller, table.minute] })],
 )
 
 /**

@@ -17,6 +17,7 @@ export function judgedOf(given: EvaluateInput): JudgedRequest {
   return {
     request: REQUEST,
     caller: subject.caller,
+    officer: null,
     key: subject.key.id,
     keyDid: subject.key.did,
     digest,
@@ -48,11 +49,22 @@ const keyName = { key: 'pds', keyDid: dids.online }
 
 const submitted = { request: REQUEST, did: DID, cid: OTHER_CID }
 
+const said = { request: REQUEST, statement: digest, evidence: new Uint8Array(90) }
+
 /** One of each kind, and what it is about. */
 export const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind }, string] } = {
   'request.proposed': [{ kind: 'request.proposed', ...judged }, REQUEST],
   'request.denied': [{ kind: 'request.denied', ...judged }, REQUEST],
   'request.cancelled': [{ kind: 'request.cancelled', request: REQUEST }, REQUEST],
+  'approval.recorded': [{ kind: 'approval.recorded', ...said }, REQUEST],
+  'rejection.recorded': [{ kind: 'rejection.recorded', ...said }, REQUEST],
+  'request.approved': [{ kind: 'request.approved', request: REQUEST }, REQUEST],
+  'request.rejected': [{ kind: 'request.rejected', request: REQUEST }, REQUEST],
+  'request.expired': [{ kind: 'request.expired', request: REQUEST }, REQUEST],
+  'denials.counted': [
+    { kind: 'denials.counted', caller: 'pds', minute: 1_767_225_600_000, count: 7 },
+    'pds',
+  ],
   'request.superseded': [{ kind: 'request.superseded', request: REQUEST, by: 'other' }, REQUEST],
   'request.failed': [{ kind: 'request.failed', request: REQUEST, reason: 'timeout' }, REQUEST],
   'signature.intended': [

@@ -12,6 +12,8 @@ type Route = {
   door: 'open' | 'kms' | 'v1'
   /** What a good request carries. */
   body?: string
+  /** A caller is told 403. */
+  officers?: true
 }
 
 /** Every route there is. A new one is refused by the first test until it stands here, and then all others hold for it. */
@@ -33,6 +35,8 @@ const routes: Route[] = [
   { method: 'POST', path: '/v1/requests/:id/sign', door: 'v1' },
   { method: 'POST', path: '/v1/requests/:id/submit', door: 'v1' },
   { method: 'POST', path: '/v1/requests/:id/cancel', door: 'v1' },
+  { method: 'POST', path: '/v1/requests/:id/approvals', door: 'v1', officers: true },
+  { method: 'POST', path: '/v1/requests/:id/rejections', door: 'v1', officers: true },
   { method: 'GET', path: '/v1/keys', door: 'v1' },
 ]
 /** What `Allow` says on each path. */
@@ -75,7 +79,8 @@ it('the app has these routes and no others', () => {
 describe.each(routes)('$method $path', (route) => {
   it('answers a good request with success, JSON and the security headers', async () => {
     const { response, text, lines } = await ask(goodRequest(route))
-    expect(response.status).toBe(route.body === undefined ? 200 : 201)
+    const good = route.body === undefined ? 200 : 201
+    expect(response.status).toBe(route.officers === true ? 403 : good)
     if (route.path !== '/metrics') JSON.parse(text)
     expect(Object.fromEntries(response.headers)).toMatchObject({
       'cache-control': 'no-store',
@@ -188,7 +193,9 @@ describe.each(v1Routes)('$path with a bad signature', (route) => {
     const { response, text } = await ask({ ...goodRequest(route), headers: [['host', 'h']] })
     expect(response.status).toBe(401)
     expect(response.headers.get('content-type')).toBe('application/problem+json')
-    expect(response.headers.get('www-authenticate')).toBe('Bearer, AWS4-HMAC-SHA256')
+    expect(response.headers.get('www-authenticate')).toBe(
+      'Bearer, AWS4-HMAC-SHA256, Holdfast-Officer',
+    )
     expect(JSON.parse(text)).toEqual({
       type: 'about:blank',
       title: 'Unauthorized',

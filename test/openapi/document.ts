@@ -8,7 +8,7 @@ type Content = Record<string, { schema: Json }>
 export type Operation = {
   readonly operationId: string
   readonly security?: readonly unknown[]
-  readonly requestBody?: { readonly content: Content }
+  readonly requestBody?: { readonly required?: boolean; readonly content: Content }
   readonly responses: Record<string, { readonly content: Content }>
 }
 

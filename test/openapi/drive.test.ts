@@ -89,6 +89,18 @@ it('what is refused is typed too', async () => {
   expect((await client.POST('/v1/requests/{id}/cancel', own(id))).error?.code).toBe('conflict')
 })
 
+it('what only officers say is refused to a caller, typed', async () => {
+  const id = await proposed()
+  const signature = 'A'.repeat(86)
+  const body = {
+    statement: 'oA==',
+    evidence: { kind: 'did:key' as const, did: service.keyDid, signature },
+  }
+  const said = { ...own(id), body }
+  expect((await client.POST('/v1/requests/{id}/approvals', said)).error?.code).toBe('forbidden')
+  expect((await client.POST('/v1/requests/{id}/rejections', said)).error?.code).toBe('forbidden')
+})
+
 it('lists, keys and the open routes', async () => {
   await client.POST('/v1/requests/{id}/cancel', own(await proposed()))
   const { data } = await client.GET('/v1/requests', {

@@ -6,7 +6,7 @@ export interface paths {
       path?: never
       cookie?: never
     }
-    /** The caller's requests, newest first */
+    /** The caller's requests, newest first; an officer's are those that officers were asked about */
     get: operations['listRequests']
     put?: never
     /**
@@ -77,6 +77,43 @@ export interface paths {
     patch?: never
     trace?: never
   }
+  '/v1/requests/{id}/approvals': {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    get?: never
+    put?: never
+    /**
+     * An officer approves
+     * @description By a statement that they signed, in a call that they signed. It is kept verbatim, and verified again whenever it counts. The same one again changes nothing.
+     */
+    post: operations['approveRequest']
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/v1/requests/{id}/rejections': {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    get?: never
+    put?: never
+    /** An officer rejects, for good */
+    post: operations['rejectRequest']
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
   '/v1/requests/{id}/cancel': {
     parameters: {
       query?: never
@@ -86,7 +123,10 @@ export interface paths {
     }
     get?: never
     put?: never
-    /** Take back a request for which no key was used */
+    /**
+     * Take back a request for which no key was used
+     * @description A caller its own, without a body. An officer any one, also while it waits for its delay: by a rejection that they signed, which is final.
+     */
     post: operations['cancelRequest']
     delete?: never
     options?: never
@@ -101,7 +141,7 @@ export interface paths {
       path?: never
       cookie?: never
     }
-    /** The keys that the caller may use, and the recovery keys it is granted */
+    /** The keys that the caller may use, and the recovery keys it is granted; for officers all */
     get: operations['listKeys']
     put?: never
     post?: never
@@ -269,6 +309,52 @@ export interface components {
       /** @description when the directory's log showed the operation */
       confirmedAt: string | null
     }
+    Approval: {
+      /** @description `caller:NAME` or `person:ID`: does not approve */
+      requester: string
+      /** @enum {string} */
+      env: 'dev' | 'prod' | 'rehearsal'
+      /** @description the name of this service in statements */
+      audience: string
+      keyDid: string | null
+      head: string | null
+      /** @description CIDs that it takes out of history */
+      nullifies: string[]
+      policy: {
+        rules: string[]
+        digest: string
+      }
+      roster: {
+        epoch: number
+        digest: string
+      }
+      /** @description Unix seconds */
+      approveBy: number
+      /** @description Unix seconds */
+      executeBy: number
+      /** @description seconds from the quorum to the first moment of signing */
+      delay: number
+      /** @description seconds from the end of the delay to the last */
+      within: number
+      /** @description the text that officers read; its SHA-256 is in their statements */
+      display: string
+      /** @description the first 8 words of that SHA-256 */
+      words: string
+      /** @enum {string} */
+      standing: 'waiting' | 'delayed' | 'met' | 'rejected' | 'expired' | 'void'
+      /** @description of a delay: from when it can be signed */
+      until: number | null
+      /** @description for people */
+      missing: string[]
+      said: {
+        person: string
+        /** @enum {string} */
+        decision: 'approve' | 'reject'
+        /** @enum {string} */
+        by: 'did:key' | 'webauthn'
+        counts: boolean
+      }[]
+    }
     Request: {
       /**
        * Format: uuid
@@ -318,6 +404,8 @@ export interface components {
       replaces: string[]
       /** @description null when the caller submits by itself */
       submission: components['schemas']['Submission'] | null
+      /** @description null where officers were not asked, or the policy of today does not ask them */
+      approval: components['schemas']['Approval'] | null
       /** Format: date-time */
       createdAt: string
       intendedAt: string | null
@@ -341,6 +429,29 @@ export interface components {
            */
           unsigned: string
         }
+    Saying: {
+      /**
+       * Format: base64
+       * @description canonical DAG-CBOR
+       */
+      statement: string
+      evidence:
+        | {
+            /** @constant */
+            kind: 'did:key'
+            did: string
+            signature: string
+          }
+        | {
+            /** @constant */
+            kind: 'webauthn'
+            credentialId: string
+            clientDataJSON: string
+            authenticatorData: string
+            /** @description DER */
+            signature: string
+          }
+    }
     Problem: {
       /** @constant */
       type: 'about:blank'
@@ -351,14 +462,17 @@ export interface components {
         | 'busy'
         | 'conflict'
         | 'denied'
+        | 'forbidden'
         | 'internal'
         | 'malformed'
         | 'method-not-allowed'
         | 'not-found'
+        | 'rejected'
         | 'stale'
         | 'too-large'
         | 'unauthenticated'
         | 'unsupported-media-type'
+        | 'void'
       detail: string
       correlationId: string
       /** @description of a denial: the rule that said no */
@@ -580,6 +694,15 @@ export interface operations {
           'application/problem+json': components['schemas']['Problem']
         }
       }
+      /** @description `rejected` */
+      409: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
       /** @description `too-large` */
       413: {
         headers: {
@@ -759,7 +882,7 @@ export interface operations {
           'application/problem+json': components['schemas']['Problem']
         }
       }
-      /** @description `conflict` */
+      /** @description `rejected` or `conflict` */
       409: {
         headers: {
           [name: string]: unknown
@@ -891,6 +1014,220 @@ export interface operations {
       }
     }
   }
+  approveRequest: {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        id: string
+      }
+      cookie?: never
+    }
+    requestBody: {
+      content: {
+        'application/json': components['schemas']['Saying']
+      }
+    }
+    responses: {
+      /** @description with what is still missing */
+      200: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/json': components['schemas']['Request']
+        }
+      }
+      /** @description `malformed` */
+      400: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `unauthenticated` */
+      401: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `forbidden` */
+      403: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `not-found` */
+      404: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `conflict` or `void` */
+      409: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `too-large` */
+      413: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `unsupported-media-type` */
+      415: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `internal` */
+      500: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `busy` */
+      503: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+    }
+  }
+  rejectRequest: {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        id: string
+      }
+      cookie?: never
+    }
+    requestBody: {
+      content: {
+        'application/json': components['schemas']['Saying']
+      }
+    }
+    responses: {
+      /** @description rejected */
+      200: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/json': components['schemas']['Request']
+        }
+      }
+      /** @description `malformed` */
+      400: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `unauthenticated` */
+      401: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `forbidden` */
+      403: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `not-found` */
+      404: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `conflict` or `void` */
+      409: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `too-large` */
+      413: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `unsupported-media-type` */
+      415: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `internal` */
+      500: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `busy` */
+      503: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+    }
+  }
   cancelRequest: {
     parameters: {
       query?: never
@@ -900,9 +1237,13 @@ export interface operations {
       }
       cookie?: never
     }
-    requestBody?: never
+    requestBody?: {
+      content: {
+        'application/json': components['schemas']['Saying']
+      }
+    }
     responses: {
-      /** @description cancelled */
+      /** @description cancelled, or rejected */
       200: {
         headers: {
           [name: string]: unknown
@@ -938,7 +1279,7 @@ export interface operations {
           'application/problem+json': components['schemas']['Problem']
         }
       }
-      /** @description `conflict` */
+      /** @description `conflict` or `void` */
       409: {
         headers: {
           [name: string]: unknown
@@ -949,6 +1290,15 @@ export interface operations {
       }
       /** @description `too-large` */
       413: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `unsupported-media-type` */
+      415: {
         headers: {
           [name: string]: unknown
         }

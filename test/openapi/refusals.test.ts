@@ -36,7 +36,8 @@ const absent = '00000000-0000-4000-8000-000000000000'
 /** Sends to a route; the answer must be one that the document describes. */
 async function ask(route: Described, spoiled: Spoiled = {}) {
   const { authorization = bearerOf(service.pds), query = '' } = spoiled
-  const body = spoiled.body ?? (route.operation.requestBody === undefined ? '' : '{}')
+  const needed = route.operation.requestBody?.required === true
+  const body = spoiled.body ?? (needed ? '{}' : '')
   const path = route.path.replace('{id}', spoiled.id ?? id)
   const response = await fetch(`${service.url}${path}${query}`, {
     method: route.method,
@@ -52,8 +53,19 @@ async function ask(route: Described, spoiled: Spoiled = {}) {
   return { status: response.status, code: answer['code'], request: answer['id'] ?? '' }
 }
 
-const posts = named.filter(([, { method }]) => method === 'POST')
-const withId = named.filter(([, { path }]) => path.includes('{id}'))
+const officersOnly = ['approveRequest', 'rejectRequest']
+const ofOfficers = named.filter(([, { operation }]) => officersOnly.includes(operation.operationId))
+const ofCallers = named.filter((route) => !ofOfficers.includes(route))
+const posts = ofCallers.filter(([, { method }]) => method === 'POST')
+const withId = ofCallers.filter(([, { path }]) => path.includes('{id}'))
+
+describe.each(ofOfficers)('%s', (_, route) => {
+  it.each(['{}', '[', ''])('answers a caller with 403, whatever it sends: %j', async (body) => {
+    expect(await ask(route, { body })).toMatchObject({ status: 403, code: 'forbidden' })
+    const answer = await ask(route, { body, id: absent })
+    expect(answer).toMatchObject({ status: 403, code: 'forbidden' })
+  })
+})
 
 describe.each(named)('%s', (_, route) => {
   it.each([

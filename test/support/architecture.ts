@@ -12,9 +12,17 @@ const pureFolders = ['plc', 'policy', 'approval', 'audit', 'ceremony', 'words'].
   (name) => `src/${name}`,
 )
 /** Custody decides in files of their own, so that a decision can be made again at any later time. */
-const pureFiles = ['judge.ts', 'rivals.ts', 'request.ts', 'ports.ts', 'events.ts'].map(
-  (name) => `src/custody/${name}`,
-)
+const pureFiles = [
+  'judge.ts',
+  'judge-quorum.ts',
+  'question.ts',
+  'matter.ts',
+  'asked-case.ts',
+  'rivals.ts',
+  'request.ts',
+  'ports.ts',
+  'events.ts',
+].map((name) => `src/custody/${name}`)
 
 /**
  * Who may import what. A file stands under the longest name that fits, and may always import its
@@ -66,7 +74,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/store': list(`
     src/custody/ports.ts, src/custody/request.ts, type src/custody, src/audit, src/plc, src/sealing,
     type src/directory/submit.ts, src/sequencer/held.ts, type src/sequencer, type src/notify,
-    src/policy/canonical.ts,
+    src/policy/canonical.ts, src/approval/matter.ts, type src/approval,
     type src/policy, type src/signer/signer.ts, drizzle-orm, pg, node:*`),
   'src/sequencer': ['src/audit', '@ipld/dag-cbor'],
   'src/sequencer/held-file.ts': ['src/sequencer', 'node:crypto', 'node:fs/promises', 'node:path'],
@@ -78,8 +86,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   // For programs of others: nothing of the service comes with it.
   'src/client': ['type src/api', 'node:crypto', 'node:timers/promises'],
   'src/http': list(`
-    src/api, src/custody, src/plc, type src/policy, src/policy/quorum.ts, src/ecdsa, hono, zod, node:crypto,
-    type node:stream`),
+    src/api, src/custody, src/plc, type src/policy, src/policy/quorum.ts, src/approval, src/words,
+    src/ecdsa, hono, zod, node:crypto, type node:stream`),
   'src/http/server.ts': list(`
     src/http, type hono, @hono/node-server, node:http, node:https, type node:net`),
   'src/config.ts': ['node:fs', 'node:path'],
@@ -106,7 +114,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/plc/error.ts, type src/plc, type src/policy, src/signer/signer.ts`),
   'src/use-cases.ts': list(`
     src/custody, src/directory, src/events.ts, type src/logger.ts, src/measured.ts,
-    type src/metrics.ts, src/plc, type src/policy, type src/sequencer, type src/signer, src/store`),
+    type src/metrics.ts, src/plc, type src/policy, type src/sealing, type src/sequencer,
+    type src/signer, src/store`),
   'src/key-events.ts': list(`
     type src/audit, type src/logger.ts, type src/metrics.ts, type src/policy, src/signer/signer.ts,
     type src/signer`),
@@ -121,10 +130,11 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/open-log.ts,
     src/config.ts, src/data-dir.ts, src/development.ts, src/key-events.ts, src/keys.ts,
     src/measured.ts, src/metrics.ts, src/notifications.ts,
-    src/readiness.ts, src/use-cases.ts, type src/logger.ts, src/directory, src/ecdsa,
+    src/custody/request.ts, type src/plc, src/readiness.ts, src/use-cases.ts, type src/logger.ts,
+    src/directory, src/ecdsa,
     src/policy, type src/sealing, src/signer, src/store, type pg, node:path`),
   'src/doors.ts': list(`
-    type src/context.ts, src/http, type src/logger.ts, src/metrics.ts, src/store, type hono`),
+    src/config.ts, type src/context.ts, src/http, type src/logger.ts, src/metrics.ts, src/store, type hono`),
   'src/announce.ts': list(`
     src/config.ts, type src/context.ts, src/development.ts, src/store`),
   'src/main.ts': list(`

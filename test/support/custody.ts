@@ -22,6 +22,7 @@ import { createFileKey, openFileSigner } from '../../src/signer/file.ts'
 import type { KeyFiles } from '../../src/signer/file.ts'
 import type { Signer } from '../../src/signer/signer.ts'
 import { createDatabase, createPool } from '../../src/store/database.ts'
+import { createApprovalStore } from '../../src/store/approvals.ts'
 import { createAccountSearch } from '../../src/store/enrolment-search.ts'
 import { recordPolicies } from '../../src/store/policy-sets.ts'
 import { createRequestStore } from '../../src/store/request-store.ts'
@@ -48,6 +49,9 @@ type Options = {
   readonly pds?: string
   /** Another policy, made from the shipped one. */
   readonly policy?: (shipped: string) => string
+  /** roster.yaml, and who runs the program `pds`. */
+  readonly roster?: string
+  readonly operatedBy?: readonly string[]
 }
 
 const shippedPolicy = new URL('../../policies/policy.yaml', import.meta.url)
@@ -60,7 +64,8 @@ const shippedPolicy = new URL('../../policies/policy.yaml', import.meta.url)
 export async function openCustody(options: Options = {}) {
   const database = await createTestDatabase()
   const home = await mkdtemp(join(tmpdir(), 'holdfast-custody-'))
-  const keys = await makeKeys({ dir: home, sealer: createSealer(randomBytes(32)) })
+  const sealer = createSealer(randomBytes(32))
+  const keys = await makeKeys({ dir: home, sealer })
   const policies = await policySetOf(keys.list, options)
   const watch: Watch = {}
   const pool = watchedPool(createPool(database.connection), watch)
@@ -73,15 +78,17 @@ export async function openCustody(options: Options = {}) {
   const bench = benchOf(keys.signers)
   const pds = createFakePds()
   const reading = {
-    store: createRequestStore(db),
+    store: createRequestStore(db, sealer),
     directory,
     verify: openVerifier().verify,
     policies,
+    audience: 'http://localhost:2590',
     report: (event: CustodyEvent) => events.push(event),
   }
   const search = createAccountSearch(db)
   const finderIn = (asked: PlcDirectory) =>
     createFindIdentity({ ...reading, directory: asked, search, listAccounts: pds.list })
+  const approvals = createApprovalStore(db, sealer)
   const deps: CustodyDeps = {
     ...reading,
     signers: bench.signers,
@@ -118,6 +125,8 @@ export async function openCustody(options: Options = {}) {
     outside,
     watch,
     deps,
+    approvals,
+    sealer,
     policies,
     key,
     p256,
@@ -167,7 +176,7 @@ async function makeKeys(files: KeyFiles) {
 
 async function policySetOf(
   keys: readonly object[],
-  { recovery, pds, policy = (shipped) => shipped }: Options,
+  { recovery, pds, policy = (shipped) => shipped, roster, operatedBy }: Options,
 ) {
   const pinned =
     recovery === undefined
@@ -175,13 +184,19 @@ async function policySetOf(
       : [...keys, { id: 'recovery', class: 'recovery', curve: 'K-256', did: recovery }]
   const online = ['pds', 'pds-p256']
   const callers = [
-    { name: 'pds', keys: online, ...(pds === undefined ? {} : { pds }) },
+    {
+      name: 'pds',
+      keys: online,
+      ...(pds === undefined ? {} : { pds }),
+      ...(operatedBy === undefined ? {} : { operatedBy }),
+    },
     { name: 'other', keys: online },
   ]
   return parsePolicySet({
     keys: JSON.stringify({ keys: 'holdfast/keys/v1', list: pinned }),
     callers: JSON.stringify({ callers: 'holdfast/callers/v1', list: callers }),
     policy: policy(await readFile(shippedPolicy, 'utf8')),
+    ...(roster === undefined ? {} : { roster }),
   })
 }
 

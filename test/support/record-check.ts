@@ -116,12 +116,29 @@ function checkState(row: Row, about: readonly Entry[]): string[] {
         ...unheld,
         ...unsigned,
         ...wrong(
-          !['request.proposed', 'signature.postponed'].includes(last ?? ''),
+          ![
+            'request.proposed',
+            'signature.postponed',
+            'request.approved',
+            'approval.recorded',
+          ].includes(last ?? ''),
           `last is ${last}`,
         ),
       ]
     case 'cancelled':
       return [...unheld, ...unsigned, ...wrong(last !== 'request.cancelled', `last is ${last}`)]
+    case 'proposed':
+      return [
+        ...unheld,
+        ...unsigned,
+        ...wrong(
+          !['request.proposed', 'approval.recorded'].includes(last ?? ''),
+          `last is ${last}`,
+        ),
+      ]
+    case 'rejected':
+    case 'expired':
+      return [...unheld, ...unsigned, ...wrong(last !== `request.${row.state}`, `last is ${last}`)]
     case 'failed':
       return [...unheld, ...unsigned, ...wrong(last !== 'request.failed', `last entry is ${last}`)]
     case 'superseded':

@@ -10,6 +10,7 @@ export type KmsErrorCode =
   | 'IncompleteSignatureException'
   | 'InvalidSignatureException'
   | 'KMSInternalException'
+  | 'KMSInvalidStateException'
   | 'NotFoundException'
   | 'ThrottlingException'
   | 'UnknownOperationException'
@@ -67,8 +68,12 @@ export function signatureOf(result: SignNowResult): Uint8Array {
     case 'denied':
       throw new KmsError(
         'AccessDeniedException',
-        `denied by ${result.rule}: ${result.message} (request ${result.requestId})`,
+        named(`denied by ${result.rule}: ${result.message}`, result.requestId),
       )
+    case 'waiting':
+      throw new KmsError('KMSInvalidStateException', named(result.message, result.requestId))
+    case 'rejected':
+      throw new KmsError('AccessDeniedException', named('rejected by an officer', result.requestId))
     case 'malformed':
       throw new KmsError('ValidationException', result.message)
     case 'busy':

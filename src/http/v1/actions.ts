@@ -1,6 +1,9 @@
 import type { RequestView } from '../../api/request.ts'
+import type { RawApproval } from '../../approval/evidence.ts'
+import type { Say } from '../../custody/approve.ts'
 import type { Cancel } from '../../custody/cancel.ts'
-import type { Propose } from '../../custody/propose.ts'
+import type { ProposeAnew } from '../../custody/propose-anew.ts'
+import type { Propose, ProposeResult } from '../../custody/propose.ts'
 import type { RequestState } from '../../custody/request.ts'
 import type { SignRequest } from '../../custody/sign-request.ts'
 import type { Submit } from '../../custody/submit.ts'
@@ -16,39 +19,106 @@ export type ActionDeps = {
   readonly keysOf: (caller: string) => readonly KeyConfig[]
   readonly readRequest: ReadRequest
   readonly propose: Propose
+  readonly proposeAnew: ProposeAnew
+  readonly say: Say
   readonly signRequest: SignRequest
   readonly submit: Submit
   readonly cancel: Cancel
   readonly gates: { readonly sign: Gate; readonly submit: Gate }
 }
 
+/** Who is at the door: a program, or an officer. */
+export type Actor =
+  | { readonly kind: 'caller'; readonly caller: string }
+  | { readonly kind: 'officer'; readonly person: string }
+
 /** A caller, and what it wrote as the id of a request. */
 export type Own = { readonly caller: string; readonly id: string }
 
+/** What somebody at the door wrote as the id of a request. */
+export type Named = { readonly actor: Actor; readonly id: string }
+
 /** @returns the request as it stands now @throws ProblemError */
-export async function readOwn(own: Own, { readRequest }: ActionDeps): Promise<RequestView> {
-  const request = isRequestId(own.id) ? await readRequest(own) : null
+export async function readNamed(
+  { actor, id }: Named,
+  { readRequest }: ActionDeps,
+): Promise<RequestView> {
+  const caller = actor.kind === 'caller' ? actor.caller : null
+  const request = isRequestId(id) ? await readRequest({ caller, id }) : null
   if (request === null) throw notFound()
   return request
 }
 
+/** For what a caller does with its own: an officer does it with any that officers were asked about. */
+export async function ownOf(named: Named, deps: ActionDeps): Promise<Own> {
+  const { actor, id } = named
+  if (actor.kind === 'caller') return { caller: actor.caller, id }
+  const { caller } = await readNamed(named, deps)
+  return { caller, id }
+}
+
+async function readOwn({ caller, id }: Own, deps: ActionDeps): Promise<RequestView> {
+  return await readNamed({ actor: { kind: 'caller', caller }, id }, deps)
+}
+
 /** @returns the new request, or the one that these bytes have already @throws ProblemError */
 export async function propose(
-  { caller, keyId, message }: ProposalBody & { readonly caller: string },
+  { actor, keyId, message }: ProposalBody & { readonly actor: Actor },
   deps: ActionDeps,
 ): Promise<RequestView> {
-  // Foreign, unknown and offline keys are the same to a caller, so that it learns of no key but its own.
-  const key = deps.keysOf(caller).find(({ id, class: kind }) => id === keyId && kind === 'online')
-  if (key === undefined)
-    throw new ProblemError('not-found', 'no key of this id signs for this caller')
-  const result = await deps.gates.sign(() => deps.propose({ caller, key, message }))
+  const result = await deps.gates.sign(() =>
+    actor.kind === 'officer'
+      ? deps.proposeAnew({ officer: actor.person, keyId, message })
+      : proposeOwn({ caller: actor.caller, keyId, message }, deps),
+  )
   switch (result.kind) {
     case 'proposed':
-      return await readOwn({ caller, id: result.requestId }, deps)
+      return await readNamed({ actor, id: result.requestId }, deps)
+    case 'not-found':
+      throw new ProblemError('not-found', 'no key of this id signs here')
     case 'denied':
       throw denied(result)
+    case 'rejected':
+      throw rejected(result.requestId)
     case 'malformed':
       throw new ProblemError('malformed', result.message)
+    case 'busy':
+      throw busy(result)
+  }
+}
+
+async function proposeOwn(
+  { caller, keyId, message }: ProposalBody & { readonly caller: string },
+  deps: ActionDeps,
+): Promise<ProposeResult | { readonly kind: 'not-found' }> {
+  // Foreign, unknown and offline keys are the same to a caller, so that it learns of no key but its own.
+  const key = deps.keysOf(caller).find(({ id, class: kind }) => id === keyId && kind === 'online')
+  return key === undefined ? { kind: 'not-found' } : await deps.propose({ caller, key, message })
+}
+
+/** What an officer says of a request. @throws ProblemError */
+export async function say(
+  { actor, id, decision, raw }: Named & { decision: 'approve' | 'reject'; raw: RawApproval },
+  deps: ActionDeps,
+): Promise<RequestView> {
+  if (actor.kind !== 'officer') {
+    throw new ProblemError('forbidden', 'only an officer can say this, by a signed call')
+  }
+  if (!isRequestId(id)) throw notFound()
+  const result = await deps.say({ requestId: id, officer: actor.person, decision, raw })
+  switch (result.kind) {
+    case 'kept':
+      return await readNamed({ actor, id }, deps)
+    case 'not-found':
+      throw notFound()
+    case 'malformed':
+      throw new ProblemError('malformed', result.message, { request: id })
+    case 'void':
+      throw new ProblemError('void', `it would count for nothing: ${result.message}`, {
+        request: id,
+      })
+    case 'conflict':
+      throw conflict({ id }, result.state, 'officers are not asked about it any more')
     case 'busy':
       throw busy(result)
   }
@@ -62,7 +132,9 @@ export async function sign(own: Own, deps: ActionDeps): Promise<RequestView> {
     case 'signed':
       return await readOwn({ ...own, id: result.requestId }, deps)
     case 'waiting':
-      return await readOwn(own, deps)
+      return await readOwn({ ...own, id: result.requestId }, deps)
+    case 'rejected':
+      throw rejected(result.requestId)
     case 'not-found':
       throw notFound()
     case 'conflict':
@@ -130,13 +202,21 @@ function notFound(): ProblemError {
   return new ProblemError('not-found', 'this caller has no such request')
 }
 
-function conflict({ id }: Own, state: RequestState, message: string): ProblemError {
+function conflict({ id }: Pick<Own, 'id'>, state: RequestState, message: string): ProblemError {
   return new ProblemError('conflict', `the request is ${state}: ${message}`, { request: id, state })
 }
 
-function denied(result: { rule: string; message: string; requestId: string }): ProblemError {
+function denied(result: { rule: string; message: string; requestId: string | null }): ProblemError {
   const { rule, message, requestId } = result
-  return new ProblemError('denied', `denied by ${rule}: ${message}`, { rule, request: requestId })
+  const about = requestId === null ? {} : { request: requestId }
+  return new ProblemError('denied', `denied by ${rule}: ${message}`, { rule, ...about })
+}
+
+function rejected(request: string): ProblemError {
+  return new ProblemError('rejected', 'an officer rejected this; a person may propose it anew', {
+    request,
+    state: 'rejected',
+  })
 }
 
 type BusyResult = { readonly message: string; readonly requestId: string | null }

@@ -5,18 +5,21 @@ import type { KeyView } from '../../api/key.ts'
 import type { RequestList, RequestView } from '../../api/request.ts'
 import type { KeyConfig } from '../../policy/policy-set.ts'
 import { verifyBearer } from '../bearer.ts'
-import type { Credential, FindCredential } from '../credential.ts'
+import type { FindCredential } from '../credential.ts'
 import type { HttpEnv } from '../env.ts'
 import type { Gate } from '../gate.ts'
+import { verifyOfficer } from '../officer.ts'
+import type { OfficerDeps } from '../officer.ts'
 import { ProblemError } from '../problem.ts'
 import type { Received } from '../received.ts'
 import { receive } from '../received.ts'
 import { verifySigV4 } from '../sigv4/verify.ts'
-import { cancel, propose, readOwn, sign, submit } from './actions.ts'
-import type { ActionDeps, Own } from './actions.ts'
+import { cancel, ownOf, propose, readNamed, say, sign, submit } from './actions.ts'
+import type { ActionDeps, Actor, Named } from './actions.ts'
 import { parseProposal, refuseBody } from './body.ts'
 import { parseListQuery } from './query.ts'
 import type { ListRequests } from './request-view.ts'
+import { parseSaying } from './saying.ts'
 
 /** null: nothing has been checkpointed yet. */
 export type ReadCheckpoint = () => Promise<{ size: number; note: string } | null>
@@ -27,35 +30,42 @@ export type V1Deps = ActionDeps & {
   readonly listRequests: ListRequests
   readonly now: () => Date
   readonly lookUpGate: Gate
+  readonly officers: OfficerDeps
+  /** Every key, for officers. */
+  readonly allKeys: readonly KeyConfig[]
 }
 
 type V1Env = {
   Bindings: HttpEnv['Bindings']
-  Variables: HttpEnv['Variables'] & { caller: string; received: Received }
+  Variables: HttpEnv['Variables'] & { actor: Actor; received: Received }
 }
 
-/** The JSON API. Every path below `/v1` needs a caller, those that do not exist too. */
+/** The JSON API. Every path below `/v1` needs a caller or an officer, those that do not exist too. */
 export function createV1(deps: V1Deps): Hono<V1Env> {
   const v1 = new Hono<V1Env>()
   v1.use(async (c, next) => {
     const received = await receive(c.env.incoming)
-    const { caller } = await deps.lookUpGate(() => authenticate(received, deps))
+    const actor = await deps.lookUpGate(() => authenticate(received, deps))
     c.set('received', received)
-    c.set('caller', caller)
-    c.var.facts.caller = caller
+    c.set('actor', actor)
+    if (actor.kind === 'caller') c.var.facts.caller = actor.caller
+    else c.var.facts.officer = actor.person
     await next()
   })
   v1.get('/requests', (c) => listRequests(c, deps.listRequests))
   v1.post('/requests', (c) => proposeRequest(c, deps))
-  v1.get('/requests/:id', async (c) => c.json(await readOwn(ownOf(c), deps)))
-  for (const [name, act] of Object.entries({ sign, submit, cancel })) {
+  v1.get('/requests/:id', async (c) => c.json(await readNamed(namedBy(c), deps)))
+  for (const [name, act] of Object.entries({ sign, submit })) {
     v1.post(`/requests/:id/${name}`, async (c) => {
       refuseBody(c.var.received)
-      const view = await act(ownOf(c), deps)
+      const view = await act(await ownOf(namedBy(c), deps), deps)
       return c.json(view, statusOf(view, 200))
     })
   }
-  v1.get('/keys', (c) => c.json({ keys: deps.keysOf(c.var.caller).map(keyView) }))
+  v1.post('/requests/:id/approvals', (c) => sayOf(c, 'approve', deps))
+  v1.post('/requests/:id/rejections', (c) => sayOf(c, 'reject', deps))
+  v1.post('/requests/:id/cancel', async (c) => await cancelRequest(c, deps))
+  v1.get('/keys', (c) => c.json({ keys: keysFor(c.var.actor, deps).map(keyView) }))
   v1.get('/audit/checkpoint', async (c) => c.json(await newestCheckpoint(deps.readCheckpoint)))
   return v1
 }
@@ -66,27 +76,54 @@ async function newestCheckpoint(read: ReadCheckpoint): Promise<CheckpointView> {
   return { size: found.size, checkpoint: found.note }
 }
 
-function authenticate(request: Received, { findCredential, now }: V1Deps): Promise<Credential> {
+async function authenticate(request: Received, deps: V1Deps): Promise<Actor> {
   const authorization = request.headers.get('authorization') ?? ''
-  return authorization.startsWith('Bearer ')
-    ? verifyBearer(authorization, findCredential)
-    : verifySigV4(request, { findCredential, service: 'holdfast', now: now() })
+  const { findCredential, now } = deps
+  if (authorization.startsWith('Holdfast-Officer ')) {
+    const { id } = await verifyOfficer(request, { ...deps.officers, now: now() })
+    return { kind: 'officer', person: id }
+  }
+  const { caller } = authorization.startsWith('Bearer ')
+    ? await verifyBearer(authorization, findCredential)
+    : await verifySigV4(request, { findCredential, service: 'holdfast', now: now() })
+  return { kind: 'caller', caller }
 }
 
 async function listRequests(c: Context<V1Env>, list: ListRequests): Promise<Response> {
   const { limit, ...query } = parseListQuery(c.env.incoming.url ?? '')
+  const { actor } = c.var
+  const caller = actor.kind === 'caller' ? actor.caller : null
   // One more than asked for says whether there is a next page.
-  const found = await list({ caller: c.var.caller, ...query, limit: limit + 1 })
+  const found = await list({ caller, ...query, limit: limit + 1 })
   const requests = found.slice(0, limit)
   const cursor = found.length > limit ? requests.at(-1)!.id : null
   return c.json({ requests, cursor } satisfies RequestList)
 }
 
 async function proposeRequest(c: Context<V1Env>, deps: V1Deps): Promise<Response> {
-  const { caller, received } = c.var
-  const view = await propose({ caller, ...parseProposal(received) }, deps)
+  const { actor, received } = c.var
+  const view = await propose({ actor, ...parseProposal(received) }, deps)
   c.header('location', `/v1/requests/${view.id}`)
   return c.json(view, statusOf(view, 201))
+}
+
+async function sayOf(
+  c: Context<V1Env>,
+  decision: 'approve' | 'reject',
+  deps: V1Deps,
+): Promise<Response> {
+  if (c.var.actor.kind !== 'officer') {
+    throw new ProblemError('forbidden', 'only an officer can say this, by a signed call')
+  }
+  return c.json(await say({ ...namedBy(c), decision, raw: parseSaying(c.var.received) }, deps))
+}
+
+/** A caller takes its own request back; an officer ends any one, by a rejection that they sign. */
+async function cancelRequest(c: Context<V1Env>, deps: V1Deps): Promise<Response> {
+  const { actor } = c.var
+  if (actor.kind === 'officer') return await sayOf(c, 'reject', deps)
+  refuseBody(c.var.received)
+  return c.json(await cancel({ caller: actor.caller, id: namedBy(c).id }, deps))
 }
 
 /** 202: what was asked for is not done yet; the state says what it waits for. */
@@ -95,8 +132,12 @@ function statusOf({ state, submission }: RequestView, done: 200 | 201): 200 | 20
   return state === 'returned' && submission?.outcome === 'unknown' ? 202 : done
 }
 
-function ownOf(c: Context<V1Env>): Own {
-  return { caller: c.var.caller, id: c.req.param('id') ?? '' }
+function namedBy(c: Context<V1Env>): Named {
+  return { actor: c.var.actor, id: c.req.param('id') ?? '' }
+}
+
+function keysFor(actor: Actor, deps: V1Deps): readonly KeyConfig[] {
+  return actor.kind === 'caller' ? deps.keysOf(actor.caller) : deps.allKeys
 }
 
 /** Where the private half lies is the operator's business. */

@@ -31,7 +31,7 @@ export function refuseBody({ body }: Received): void {
   if (body.length > 0) throw malformed('this call takes no body')
 }
 
-function parseJson({ headers, body }: Received): unknown {
+export function parseJson({ headers, body }: Received): unknown {
   const type = headers.get('content-type') ?? ''
   if (!/^application\/json(?:\s*;\s*charset="?utf-8"?)?$/i.test(type)) {
     throw new ProblemError('unsupported-media-type', 'the content-type must be application/json')

@@ -1,16 +1,19 @@
 import type { RequestView } from '../../api/request.ts'
 import type { RequestState } from '../../custody/request.ts'
 
-/** The caller's own requests, newest first, starting right behind `after`; none behind one that is not its own. */
+/**
+ * The caller's own requests, newest first, starting right behind `after`; none behind one that is not its
+ * own. `caller` null: an officer's, which are those that officers were asked about.
+ */
 export type ListRequests = (query: {
-  readonly caller: string
+  readonly caller: string | null
   readonly state: RequestState | null
   readonly after: string | null
   readonly limit: number
 }) => Promise<readonly RequestView[]>
 
-/** Null when there is none of this id, or it is another caller's. */
+/** Null when there is none of this id, or it is another caller's; `caller` null: as above. */
 export type ReadRequest = (query: {
-  readonly caller: string
+  readonly caller: string | null
   readonly id: string
 }) => Promise<RequestView | null>

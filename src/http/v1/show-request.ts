@@ -6,11 +6,13 @@ import {
   decodeSignedOperation,
   decodeUnsignedOperation,
 } from '../../plc/encode.ts'
+import type { ShownAsked } from '../../custody/show-asked.ts'
 import { operationData } from '../../plc/operation.ts'
 import type { UnsignedOperation } from '../../plc/operation.ts'
 import { renderOperation } from '../../plc/render.ts'
 import type { Decision } from '../../policy/evaluate.ts'
 import { quorumText } from '../../policy/quorum.ts'
+import { showApproval } from './show-approval.ts'
 
 /** The last answer of the directory to a submission, as the store holds it. */
 export type StoredSubmission = {
@@ -29,10 +31,12 @@ export function showRequest({
   request,
   previous,
   submission,
+  asked = null,
 }: {
   request: StoredRequest
   previous: Uint8Array | null
   submission: StoredSubmission | null
+  asked?: ShownAsked | null
 }): RequestView {
   const { operation } = decodeUnsignedOperation(request.unsigned)
   const before =
@@ -58,6 +62,7 @@ export function showRequest({
     cid: request.cid,
     replaces: [...request.replaces],
     submission: submission === null ? null : showSubmission(submission),
+    approval: asked === null ? null : showApproval(asked),
     createdAt: request.createdAt.toISOString(),
     intendedAt: request.intendedAt?.toISOString() ?? null,
     producedAt: request.producedAt?.toISOString() ?? null,

@@ -170,7 +170,11 @@ describe('POST /v1/requests/:id/sign', () => {
   it('waits for approval with a 202', async () => {
     const waiting = { ...signing, state: 'proposed' as const }
     const answer = await sign({
-      signRequest: async () => ({ kind: 'waiting' }),
+      signRequest: async () => ({
+        kind: 'waiting',
+        requestId: signing.id,
+        message: 'approval required',
+      }),
       readRequest: async () => waiting,
     })
     expect(answer).toMatchObject({ status: 202, body: { state: 'proposed' } })
