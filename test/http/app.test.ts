@@ -63,7 +63,11 @@ async function ask(
   request: Signed,
   changes: Partial<AppDeps> = {},
 ): Promise<{ response: Response; text: string; lines: LogLine[] }> {
-  const { deps, lines } = doorDeps({ readRequest: async () => requestView(1), ...changes })
+  const { deps, lines } = doorDeps({
+    readRequest: async () => requestView(1),
+    readCheckpoint: async () => ({ size: 1, note: 'origin' }),
+    ...changes,
+  })
   const response = await send(createApp(deps), request)
   return { response, text: await response.text(), lines }
 }
