@@ -1,9 +1,8 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import type { CheckpointSigner } from '../audit/checkpoint.ts'
 import { ED25519, noteKey } from '../audit/note.ts'
-import type { Ed25519Verify } from '../audit/note.ts'
 import { writeOnce } from '../files/write-once.ts'
 
 /** The key of the checkpoints: PKCS#8 in PEM, 0600. The message of a refusal names the file. */
@@ -40,10 +39,4 @@ export function checkpointSigner(key: KeyObject, origin: string): CheckpointSign
     key: noteKey(origin, ED25519, Buffer.from(x, 'base64url')),
     sign: (message) => new Uint8Array(sign(null, message, key)),
   }
-}
-
-export const verifyEd25519: Ed25519Verify = (publicKey, message, signature) => {
-  const x = Buffer.from(publicKey).toString('base64url')
-  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })
-  return verify(null, message, key, signature)
 }
