@@ -5,6 +5,7 @@ import { deliver } from './notify/deliver.ts'
 import type { Delivered } from './notify/deliver.ts'
 import { createMailer } from './notify/mail.ts'
 import { createSendWebhook } from './notify/webhook.ts'
+import { isLoopbackName } from './policy/loopback.ts'
 import type { PolicySet } from './policy/policy-set.ts'
 import type { Database } from './store/database.ts'
 import { createNoticeStore } from './store/notices.ts'
@@ -57,7 +58,7 @@ function toSmtpUrl(text: string | undefined): string | null {
   if (url === null || !/^smtps?:$/.test(url.protocol) || url.hostname === '') {
     throw new ConfigError('HOLDFAST_SMTP_URL: write smtps://USER:PASSWORD@HOST:PORT')
   }
-  const local = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\])$/.test(url.hostname)
+  const local = isLoopbackName(url.hostname)
   if (url.protocol === 'smtp:' && url.password !== '' && !local) {
     throw new ConfigError('HOLDFAST_SMTP_URL: a password needs smtps, or a server on this machine')
   }

@@ -1,4 +1,5 @@
 import { PolicyError } from './error.ts'
+import { isLoopbackName } from './loopback.ts'
 
 /**
  * A PDS's public address: the origin that identities name as their endpoint, so that the two can be
@@ -11,7 +12,7 @@ export function parsePdsAddress(text: string): string {
   if (url === null || (text !== origin && text !== `${origin}/`)) {
     throw malformed('pds is the address of the PDS as identities name it: https://HOST')
   }
-  const loopback = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\])$/.test(url.hostname)
+  const loopback = isLoopbackName(url.hostname)
   if (url.protocol === 'https:' || (url.protocol === 'http:' && loopback)) return origin
   throw malformed('pds must be https, or http on a loopback address')
 }

@@ -43,7 +43,6 @@ async function agreed(operation = movedTo(account, 'new')): Promise<string> {
   return id
 }
 
-/** As waiting would: what was asked for, and was said, gets older. Only the test's own seal lets it. */
 async function requests(): Promise<number> {
   const { rows } = await approving.custody.pool.query<{ n: number }>(
     'select count(*)::int as n from requests',

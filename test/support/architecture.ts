@@ -94,7 +94,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/logger.ts': ['pino'],
   'src/alarms.ts': ['type src/notify/notice.ts'],
   'src/notifications.ts': list(`
-    src/config.ts, src/notify, type src/policy, src/store, node:fs`),
+    src/config.ts, src/notify, src/policy/loopback.ts, type src/policy, src/store, node:fs`),
   'src/readiness.ts': [],
   'src/events.ts': [
     'type src/custody/events.ts',

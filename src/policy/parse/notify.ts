@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isLoopbackName } from '../loopback.ts'
 import type { NotifyConfig } from '../policy-set.ts'
 import { MAX_ITEMS, malformed, name, parseFile, refuseRepeats } from './file.ts'
 
@@ -35,7 +36,7 @@ export function parseNotify(text: string | undefined): NotifyConfig | null {
 /** A secret in a URL would be in a repository; plain http is for this machine alone. */
 function checkUrl(id: string, text: string): void {
   const url = URL.canParse(text) ? new URL(text) : null
-  const loopback = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\])$/.test(url?.hostname ?? '')
+  const loopback = isLoopbackName(url?.hostname ?? '')
   if (url?.protocol !== 'https:' && !(url?.protocol === 'http:' && loopback)) {
     throw malformed(`notify.yaml: webhook ${id}: url must be https, or http on a loopback address`)
   }
