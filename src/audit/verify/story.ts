@@ -311,7 +311,7 @@ function placeOf({ prev, digest }: JudgedFact): string {
   return prev ?? digest
 }
 
-/** A kind that another stream of work adds is unjudged until its rule stands here. */
+/** A kind without a rule above is unjudged: a log that holds it is incomplete, never sound. */
 function kindOf(entry: { readonly kind: string }): string {
   return entry.kind
 }
