@@ -46,8 +46,9 @@ const commands: Readonly<
   },
   officers: {
     usage:
-      'officers list | officers contact PERSON --email ADDRESS | officers contact PERSON --remove',
-    load: async () => (await import('./online/officers.ts')).officers,
+      'officers list | officers contact PERSON --email ADDRESS | officers contact PERSON --remove | ' +
+      'officers keygen --out FILE|--token URI [--curve P-256|K-256]',
+    load: async () => officersCommand,
   },
   requests: {
     usage:
@@ -78,6 +79,12 @@ async function logCommand(args: string[]): Promise<number> {
   if (verb !== 'verify') return await (await import('./online/log.ts')).log(args)
   const { logVerify } = await import('./online/verify/log.ts')
   return await logVerify(rest)
+}
+
+/** An officer's own machine has no database. */
+async function officersCommand(args: string[]): Promise<number> {
+  if (args[0] !== 'keygen') return await (await import('./online/officers.ts')).officers(args)
+  return await (await import('./online/officers/keygen.ts')).keygen(args.slice(1))
 }
 
 /** What an auditor runs needs neither database nor network. */

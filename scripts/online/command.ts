@@ -5,6 +5,7 @@ import { asciiJson } from '../../src/plc/text.ts'
 import { PolicyError } from '../../src/policy/error.ts'
 import { SignerError } from '../../src/signer/signer.ts'
 import { StoreError } from '../../src/store/error.ts'
+import { Refusal } from '../offline/command.ts'
 
 /** Takes what stands behind the command's name, answers the exit code of the contract. */
 export type Command = (args: string[]) => Promise<number>
@@ -49,6 +50,7 @@ export function printJson(value: unknown): void {
 
 export function exitCodeOf(error: unknown): { code: number; message: string } {
   if (error instanceof UsageError) return { code: 2, message: error.message }
+  if (error instanceof Refusal) return { code: 1, message: error.message }
   if (error instanceof ConfigError || error instanceof PolicyError)
     return { code: 2, message: error.message }
   if (error instanceof StoreError && (error.code === 'schema' || error.code === 'roles'))

@@ -3,7 +3,7 @@ import { digestWords } from '../../../src/words/words.ts'
 import { Refusal } from '../command.ts'
 import type { Terminal } from '../terminal.ts'
 
-const MIN_CHARACTERS = 16
+export const MIN_CHARACTERS = 16
 /** 110 bits. */
 const MADE_WORDS = 10
 

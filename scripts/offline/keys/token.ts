@@ -120,7 +120,7 @@ export async function proveWithToken(
 }
 
 /** The same error, with the command that this machine has for it. */
-async function latched<T>(work: Promise<T>): Promise<T> {
+export async function latched<T>(work: Promise<T>): Promise<T> {
   try {
     return await work
   } catch (error) {
