@@ -12,6 +12,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 /** Sources that start another program by its file, and what that program is called when it is built. */
 const children = {
   'src/signer/pkcs11/admin-child.ts': 'holdfast-ceremony-token-admin.mjs',
+  'src/signer/pkcs11/child.ts': 'holdfast-ceremony-token.mjs',
 } as const
 
 /**

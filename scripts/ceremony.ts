@@ -5,6 +5,9 @@ import { digest, digestUsage } from './offline/digest.ts'
 import { identity, identityUsage } from './offline/identity.ts'
 import { keygen, keygenUsage } from './offline/keygen.ts'
 import { checkProof, checkProofUsage, prove, proveUsage } from './offline/prove.ts'
+import { inspect, inspectUsage } from './offline/recovery/inspect.ts'
+import { sign, signUsage } from './offline/recovery/sign.ts'
+import { verify, verifyUsage } from './offline/recovery/verify.ts'
 import { split, splitUsage } from './offline/split.ts'
 import { unlatchCommand, unlatchUsage } from './offline/unlatch.ts'
 
@@ -14,6 +17,9 @@ const commands: Readonly<Record<string, { readonly usage: string; readonly run: 
   'check-shares': { usage: checkSharesUsage, run: checkShares },
   prove: { usage: proveUsage, run: prove },
   'check-proof': { usage: checkProofUsage, run: checkProof },
+  inspect: { usage: inspectUsage, run: inspect },
+  sign: { usage: signUsage, run: sign },
+  verify: { usage: verifyUsage, run: verify },
   identity: { usage: identityUsage, run: identity },
   digest: { usage: digestUsage, run: digest },
   unlatch: { usage: unlatchUsage, run: unlatchCommand },

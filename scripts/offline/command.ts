@@ -4,7 +4,9 @@ import { environments } from '../../src/ceremony/env.ts'
 import type { Environment } from '../../src/ceremony/env.ts'
 import { ShareError } from '../../src/ceremony/share-error.ts'
 import { asciiJson, escapeText } from '../../src/plc/text.ts'
+import { AuditError } from '../../src/audit/error.ts'
 import { PolicyError } from '../../src/policy/error.ts'
+import { RecoveryError } from '../../src/recovery/error.ts'
 import { SignerError } from '../../src/signer/signer.ts'
 
 /** Takes what stands behind the command's name, answers the exit code. */
@@ -72,9 +74,9 @@ export function exitCodeOf(error: unknown): { code: number; message: string } {
   if (!(error instanceof Error)) return { code: 3, message: 'could not run' }
   const { message } = error
   if (error instanceof UsageError || error instanceof PolicyError) return { code: 2, message }
-  if (error instanceof ShareError || error instanceof DocumentError || error instanceof Refusal) {
-    return { code: 1, message }
-  }
+  // `AuditError` is of the trust card here.
+  const refusals = [ShareError, DocumentError, Refusal, RecoveryError, AuditError]
+  if (refusals.some((kind) => error instanceof kind)) return { code: 1, message }
   if (error instanceof SignerError) return { code: error.code === 'key-unusable' ? 1 : 3, message }
   // node:util's parseArgs
   if ('code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))

@@ -1,3 +1,4 @@
+import { parseRotationKey } from '../plc/did-key.ts'
 import { quoteText } from '../plc/text.ts'
 import { PolicyError } from '../policy/error.ts'
 import { parseStrictYaml } from '../policy/yaml.ts'
@@ -7,7 +8,7 @@ import type { NoteKey } from './note.ts'
 import { HASH_BYTES } from './merkle.ts'
 import { count, fieldsOf, list, text } from './read.ts'
 
-/** What an auditor trusts, from hands of their own and never from the log or its export. */
+/** What somebody trusts, from hands of their own and never from what they judge by it. */
 export type TrustCard = {
   /** The key that signs the log's checkpoints; its name is the log's. */
   readonly log: NoteKey
@@ -16,13 +17,20 @@ export type TrustCard = {
   readonly policies: readonly string[] | null
   /** A state of the log that was seen before; null: none. */
   readonly seen: { readonly size: number; readonly root: Uint8Array } | null
+  /** For whom a ceremony is: its environment, the did:key that signs, and the officers' hex digest. */
+  readonly ceremony: {
+    readonly env: 'prod' | 'rehearsal'
+    readonly recovery: string
+    readonly roster: string | null
+  } | null
 }
 
-const FIELDS = ['trust', 'log', 'witnesses', 'policies', 'seen']
+const FIELDS = ['trust', 'log', 'witnesses', 'policies', 'seen', 'ceremony']
 
 /**
  * A trust card: strict YAML with `trust: holdfast/trust/v1` and `log: VKEY`, and if wanted `witnesses`
- * (vkeys), `policies` (hex) and `seen` (`size`, and `root` in base64).
+ * (vkeys), `policies` (hex), `seen` (`size`, and `root` in base64) and, for a ceremony, `ceremony` (`env`, the
+ * did:key `recovery`, and the digest `roster` where there are officers).
  * @throws AuditError `malformed`, naming the field
  */
 export function parseTrustCard(card: string): TrustCard {
@@ -30,14 +38,18 @@ export function parseTrustCard(card: string): TrustCard {
   const unknown = Object.keys(fields).find((name) => !FIELDS.includes(name))
   if (unknown !== undefined) throw malformed(`unknown field ${quoteText(unknown)}`)
   if (fields['trust'] !== 'holdfast/trust/v1') throw malformed('trust: must be holdfast/trust/v1')
-  const { log, witnesses = [], policies, seen } = fields
+  const { log, witnesses = [], policies, seen, ceremony } = fields
   return {
     log: keyOf('log', text(log, 'log'), ED25519),
     witnesses: list(text)(witnesses, 'witnesses').map((vkey) =>
       keyOf('witnesses', vkey, COSIGNATURE),
     ),
-    policies: policies === undefined ? null : list(text)(policies, 'policies').map(digestOf),
+    policies:
+      policies === undefined
+        ? null
+        : list(text)(policies, 'policies').map((digest) => digestOf('policies', digest)),
     seen: seen === undefined ? null : seenOf(fieldsOf(seen, 'seen')),
+    ceremony: ceremony === undefined ? null : ceremonyOf(fieldsOf(ceremony, 'ceremony')),
   }
 }
 
@@ -56,9 +68,32 @@ function keyOf(where: string, vkey: string, type: NoteKey['type']): NoteKey {
   return key
 }
 
-function digestOf(digest: string): string {
+function digestOf(where: string, digest: string): string {
   if (/^[0-9a-f]{64}$/.test(digest)) return digest
-  throw malformed('policies: 64 digits of hex, in lower case')
+  throw malformed(`${where}: 64 digits of hex, in lower case`)
+}
+
+function ceremonyOf(fields: Record<string, unknown>): NonNullable<TrustCard['ceremony']> {
+  const unknown = Object.keys(fields).find((name) => !['env', 'recovery', 'roster'].includes(name))
+  if (unknown !== undefined) throw malformed(`ceremony: unknown field ${quoteText(unknown)}`)
+  const env = text(fields['env'], 'ceremony.env')
+  if (env !== 'prod' && env !== 'rehearsal') throw malformed('ceremony.env: prod or rehearsal')
+  const { roster } = fields
+  return {
+    env,
+    recovery: didKeyOf(text(fields['recovery'], 'ceremony.recovery')),
+    roster:
+      roster === undefined ? null : digestOf('ceremony.roster', text(roster, 'ceremony.roster')),
+  }
+}
+
+function didKeyOf(did: string): string {
+  try {
+    parseRotationKey(did)
+    return did
+  } catch (cause) {
+    throw new AuditError('malformed', 'trust card: ceremony.recovery: no did:key', { cause })
+  }
 }
 
 function seenOf(fields: Record<string, unknown>): NonNullable<TrustCard['seen']> {

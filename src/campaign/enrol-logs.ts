@@ -4,7 +4,7 @@ import type { VerifiedLog } from '../plc/log.ts'
 import type { EcdsaVerify } from '../plc/signature.ts'
 import { enrolBatch, foreign, patiently } from './enrol.ts'
 import type { EnrolDeps, Enrolment } from './enrol.ts'
-import type { Line } from './lines.ts'
+import type { Line } from '../files/lines.ts'
 import type { Outcome } from './outcome.ts'
 
 /** An audit log of some ten thousand operations. */

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Pool } from 'pg'
 import { enrolLogs } from '../../src/campaign/enrol-logs.ts'
-import { linesOf } from '../../src/campaign/lines.ts'
+import { linesOf } from '../../src/files/lines.ts'
 import type { Outcome } from '../../src/campaign/outcome.ts'
 import type { EnrolmentStore } from '../../src/custody/enroll.ts'
 import { parsePolicySet } from '../../src/policy/parse.ts'

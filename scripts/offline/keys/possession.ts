@@ -1,13 +1,9 @@
 import { possessionChallenge } from '../../../src/ceremony/document.ts'
 import type { SignedDocument } from '../../../src/ceremony/document.ts'
-import { verifyWithAtproto } from '../../../src/ecdsa/atproto.ts'
-import { opensslVerifier } from '../../../src/ecdsa/native.ts'
+import { isProven } from '../../../src/bundle/possession.ts'
 import { normaliseS } from '../../../src/ecdsa/release.ts'
-import { parseSignature } from '../../../src/plc/compact.ts'
 import { curveOf } from '../../../src/plc/did-key.ts'
-import { PlcError } from '../../../src/plc/error.ts'
 import { quoteText } from '../../../src/plc/text.ts'
-import { probeMessage } from '../../../src/signer/pkcs11/probe.ts'
 import { Refusal } from '../command.ts'
 
 /** Signs the probe of a challenge and nothing else: a key in memory, or one on a token. */
@@ -32,19 +28,4 @@ export async function signDocument<T extends SignedDocument>(
 export async function verifyDocument(document: SignedDocument, file: string): Promise<void> {
   if (await isProven(document)) return
   throw new Refusal(`${file}: was not signed by ${quoteText(document.did)}, or was changed since`)
-}
-
-async function isProven(document: SignedDocument): Promise<boolean> {
-  const message = probeMessage(possessionChallenge(document))
-  try {
-    const signature = parseSignature(document.proof)
-    const answers = [opensslVerifier(), verifyWithAtproto].map(
-      async (verify) => await verify(document.did, message, signature),
-    )
-    return (await Promise.all(answers)).every(Boolean)
-  } catch (error) {
-    // No did:key, or no signature: a changed bit does that, too.
-    if (error instanceof PlcError) return false
-    throw error
-  }
 }

@@ -86,6 +86,64 @@ export function withDigest(content: Omit<Roster, 'digest'>): Roster {
   return { ...content, digest }
 }
 
+const int = z.int().min(0)
+const rawBytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes')
+const rawValidity = { from: int, until: int }
+const canonicalSchema = z.strictObject({
+  format: z.literal('holdfast/roster/v1'),
+  env: z.enum(['dev', 'prod']),
+  epoch: int.min(1),
+  previous: rawBytes.nullable(),
+  rp: z.strictObject({ id: z.string(), origins: z.array(z.string()) }),
+  persons: z.array(
+    z.strictObject({
+      id: name,
+      org: name,
+      roles: z.array(z.enum(roles)),
+      status: z.enum(['active', 'removed']),
+      credentials: z.array(
+        z.discriminatedUnion('kind', [
+          z.strictObject({ kind: z.literal('did:key'), id: name, did: z.string(), ...rawValidity }),
+          z.strictObject({
+            kind: z.literal('webauthn'),
+            id: z.string(),
+            key: rawBytes,
+            aaguid: z.string(),
+            attestation: rawBytes.nullable(),
+            backupEligible: z.boolean(),
+            ...rawValidity,
+          }),
+        ]),
+      ),
+    }),
+  ),
+})
+
+/**
+ * A roster from its canonical bytes, for who judges again what officers said. That it means what its file
+ * said was checked when that was parsed; here it must have the shape, and no credential of two persons.
+ * @throws PolicyError `file-malformed` for anything but the canonical bytes of a roster of this format
+ */
+export function decodeRoster(bytes: Uint8Array): Roster {
+  const parsed = canonicalSchema.safeParse(decodeOrNull(bytes))
+  if (!parsed.success) throw malformed('roster: not the canonical bytes of one')
+  const { format: _, ...content } = parsed.data
+  const roster = withDigest(content)
+  if (Buffer.compare(rosterBytes(roster), bytes) !== 0) {
+    throw malformed('roster: not its canonical bytes')
+  }
+  refuseSharedCredentials(roster.persons)
+  return roster
+}
+
+function decodeOrNull(bytes: Uint8Array): unknown {
+  try {
+    return dagCbor.decode(bytes)
+  } catch {
+    return null
+  }
+}
+
 /** WebAuthn takes https, or http on the name `localhost`; a passkey answers at or below its RP ID. */
 function checkRelyingParty({ id, origins }: Entry['rp']): void {
   refuseRepeats(file, 'rp.origins', origins)

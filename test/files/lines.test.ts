@@ -1,6 +1,6 @@
 import { array, assert, asyncProperty, infiniteStream, integer, string } from 'fast-check'
 import { expect, test } from 'vitest'
-import { linesOf } from '../../src/campaign/lines.ts'
+import { linesOf } from '../../src/files/lines.ts'
 
 const MAX = 100
 
