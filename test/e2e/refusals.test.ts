@@ -72,7 +72,7 @@ it.each(cases)('an operation that %s is refused, and nothing is signed', async (
   const refused = await signPlcOperation(pds, account, wish()).catch((error: unknown) => error)
   expect(refused).toBeInstanceOf(XrpcError)
   expect(refused).toMatchObject({ status: 500 })
-  expect(pds.lastError()).toContain(rule)
+  expect(String(refused)).toContain(rule)
 
   const [denied] = await listRequests(holdfast, 'denied')
   expect(denied).toMatchObject({ did: account.did, signature: null })

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, Pool } from 'pg'
 import { inject } from 'vitest'
 import { migrate } from '../../src/store/migrate.ts'
@@ -40,8 +41,21 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     ...connectionTo(server, database),
     drop: () =>
       administer(server, async (admin) => {
+        await untilLeft(admin, database)
         await admin.query(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`)
       }),
+  }
+}
+
+/**
+ * A pool's end does not wait for Postgres to have closed its sessions, and an error that reaches such a
+ * connection then belongs to nobody. Whoever stays longer is thrown out.
+ */
+async function untilLeft(admin: Client, database: string): Promise<void> {
+  for (let look = 0; look < 100; look += 1) {
+    const sessions = 'SELECT 1 FROM pg_stat_activity WHERE datname = $1'
+    if ((await admin.query(sessions, [database])).rowCount === 0) return
+    await sleep(20)
   }
 }
 

@@ -26,6 +26,7 @@ export class XrpcError extends Error {
 type Call = { method: string; body?: unknown; jwt?: string }
 
 export async function post<T>(pds: Pds, { method, body, jwt }: Call): Promise<T> {
+  const errors = pds.errorCount(method)
   const response = await fetch(`${pds.url}/xrpc/${method}`, {
     method: 'POST',
     headers: {
@@ -35,7 +36,11 @@ export async function post<T>(pds: Pds, { method, body, jwt }: Call): Promise<T>
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
   const text = await response.text()
-  if (!response.ok) throw new XrpcError(method, response.status, `${text} | ${pds.lastError()}`)
+  if (!response.ok) {
+    // Only a failure of the PDS's own is in its log.
+    const words = response.status < 500 ? '' : await pds.lastError(method, errors)
+    throw new XrpcError(method, response.status, `${text} | ${words}`)
+  }
   return (text === '' ? {} : JSON.parse(text)) as T
 }
 

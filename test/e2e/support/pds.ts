@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startMain } from './child.ts'
 import type { Child } from './child.ts'
 import { startMailSink } from './mail-sink.ts'
@@ -13,8 +14,13 @@ export type Pds = {
   url: string
   mail: MailSink
   child: Child
-  /** Why the last call failed: its user sees a bare 500, its operator finds our words in the log. */
-  lastError(): string
+  /**
+   * Why the last call of a method failed: its user sees a bare 500, its operator finds our words in the
+   * log, which is written a moment later.
+   * @param after how many such lines there were before the call
+   */
+  lastError(method: string, after?: number): Promise<string>
+  errorCount(method: string): number
   stop(): Promise<void>
 }
 
@@ -31,28 +37,63 @@ export async function startPds(options: PdsOptions): Promise<Pds> {
   const mail = await startMailSink()
   const port = options.port ?? (await freePort())
   try {
-    const { child } = await startMain({
-      args: [join(import.meta.dirname, 'pds-main.ts')],
-      env: { ...settings(options, port, mail.url), ...options.env },
-      cwd: options.dir,
-      logFile: join(options.dir, 'pds.log'),
-      readyMs: 60_000,
-    })
+    const child = await startProcess(options, { port, mailUrl: mail.url })
     const stop = async (): Promise<void> => {
       await child.stop()
       await mail.stop()
     }
     const url = `http://localhost:${port}`
-    return { url, mail, child, lastError: () => lastErrorIn(child.log()), stop }
+    const errorsOf = (method: string) => errorsIn(child.log(), method)
+    return {
+      url,
+      mail,
+      child,
+      errorCount: (method) => errorsOf(method).length,
+      lastError: async (method, after = 0) => {
+        const until = Date.now() + LOG_MS
+        while (errorsOf(method).length <= after && Date.now() < until) await sleep(20)
+        return errorsOf(method).at(-1) ?? ''
+      },
+      stop,
+    }
   } catch (error) {
     await mail.stop()
     throw error
   }
 }
 
-function lastErrorIn(log: string): string {
-  const line = log.split('\n').findLast((line) => line.includes('error in xrpc method'))
-  return line === undefined ? '' : (JSON.parse(line) as { msg: string }).msg
+/**
+ * Its SQLite binding now and then dies while the process starts: a statement that is collected then
+ * looks for an environment that is gone (an assertion of Node's own). A second try is what an operator's
+ * supervisor does.
+ */
+async function startProcess(
+  options: PdsOptions,
+  { port, mailUrl }: { port: number; mailUrl: string },
+): Promise<Child> {
+  const start = async () =>
+    await startMain({
+      args: [join(import.meta.dirname, 'pds-main.ts')],
+      env: { ...settings(options, port, mailUrl), ...options.env },
+      cwd: options.dir,
+      logFile: join(options.dir, 'pds.log'),
+      readyMs: 60_000,
+    })
+  try {
+    return (await start()).child
+  } catch (error) {
+    if (!String(error).includes('RemoveEnvironmentCleanupHook')) throw error
+    return (await start()).child
+  }
+}
+
+const LOG_MS = 3_000
+
+function errorsIn(log: string, method: string): string[] {
+  return log
+    .split('\n')
+    .filter((line) => line.includes('error in xrpc method') && line.includes(method))
+    .map((line) => (JSON.parse(line) as { msg: string }).msg)
 }
 
 function settings(options: PdsOptions, port: number, smtpUrl: string): Record<string, string> {
