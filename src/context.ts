@@ -89,7 +89,14 @@ export async function createContext(options: ContextOptions): Promise<Context> {
   const keyParts = { config, sealer, policies, environment, metrics, events, verify }
   const keys = options.withSigners ? await openKeys(keyParts, overrides.wrapSigner) : noKeys
   const database = await openRecord(options, { ...keys, policies }, events)
-  const auditLog = await openAuditLog({ config, secrets, env: policies.env, db: database.db, log })
+  const auditLog = await openAuditLog({
+    config,
+    secrets,
+    env: policies.env,
+    db: database.db,
+    sealer,
+    log,
+  })
   // Before anything can be asked for. Commands that only write rows claim nothing.
   if (options.withSigners) await auditLog.look()
   const notifications = openNotifications({

@@ -1,6 +1,7 @@
 import type { Hono } from 'hono'
 import { publicOrigin } from './config.ts'
 import type { Context } from './context.ts'
+import { reportTo } from './events.ts'
 import { createApp } from './http/app.ts'
 import type { HttpEnv } from './http/env.ts'
 import { showRequest } from './http/v1/show-request.ts'
@@ -12,16 +13,19 @@ import { createCredentialFinder, credentialsInForce } from './store/callers.ts'
 import { createUseOnce } from './store/officer-calls.ts'
 import { listRequests, readRequest } from './store/request-views.ts'
 import type { ShownRequest } from './store/request-views.ts'
+import { watchedCall } from './tampering.ts'
 
 /** The front doors over a context. */
 export async function doorsOf(context: Context, log: Logger): Promise<Hono<HttpEnv>> {
   const { db, sealer, policies } = context
+  const report = reportTo(log)
+  const [list, read] = [watchedCall(listRequests, report), watchedCall(readRequest, report)]
   const show = async (found: ShownRequest) =>
     showRequest({ ...found, asked: await context.showAsked(found.request) })
   return createApp({
     log,
     now: () => new Date(),
-    findCredential: createCredentialFinder(db, sealer),
+    findCredential: watchedCall(createCredentialFinder(db, sealer), report),
     // Opening them also proves that the sealing secret is the right one.
     initialCredentials: await credentialsInForce(db, sealer),
     keysOf: (caller) => {
@@ -36,9 +40,9 @@ export async function doorsOf(context: Context, log: Logger): Promise<Hono<HttpE
     submit: context.submit,
     cancel: context.cancel,
     readCheckpoint: async () => await orBusy(() => context.auditLog.store.checkpoint()),
-    listRequests: async (query) => await Promise.all((await listRequests(db, query)).map(show)),
+    listRequests: async (query) => await Promise.all((await list(db, sealer, query)).map(show)),
     readRequest: async (query) => {
-      const found = await readRequest(db, query)
+      const found = await read(db, sealer, query)
       return found === null ? null : await show(found)
     },
     officers: {

@@ -69,6 +69,11 @@ export function reportTo(log: Logger): (event: CustodyEvent) => void {
           { alarm: true, event: event.kind, ...event.operation },
           `an operation that was signed here was nullified by ${event.operation.by}`,
         )
+      case 'row-tampered':
+        return log.error(
+          { alarm: true, event: event.kind, err: event.error },
+          `the database was changed by somebody else: ${event.error.message}`,
+        )
       case 'approval-unverifiable':
         return log.warn(
           { alarm: true, event: event.kind, err: event.error },

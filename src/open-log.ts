@@ -15,6 +15,7 @@ import { createLogService } from './sequencer/log-service.ts'
 import type { LogEvent, LogService } from './sequencer/log-service.ts'
 import type { AuditLogStore } from './sequencer/ports.ts'
 import { createAuditLogStore } from './store/audit-log.ts'
+import type { Sealer } from './sealing/sealer.ts'
 import type { Database } from './store/database.ts'
 import { openHeldPostgres } from './store/held-postgres.ts'
 import { readTraces, selfTest } from './store/self-test.ts'
@@ -32,12 +33,13 @@ export async function openAuditLog(options: {
   secrets: Secrets
   env: 'dev' | 'prod'
   db: Database
+  sealer: Sealer
   log: Logger
 }): Promise<AuditLog> {
   const { config, env, db } = options
   const held = await openHeld(config, options.secrets, db)
   const key = await keyFor(options, held)
-  const store = createAuditLogStore(db.$client)
+  const store = createAuditLogStore(db.$client, options.sealer)
   const signerFor = (origin: string) => (key === null ? null : checkpointSigner(key, origin))
   const service = createLogService({
     store,

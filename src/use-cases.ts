@@ -48,6 +48,7 @@ import { findKeptRequest } from './store/request-views.ts'
 import { createSubmissionStore } from './store/submission.ts'
 import { sweep } from './store/sweep.ts'
 import type { Swept } from './store/sweep.ts'
+import { watched, watchedCall } from './tampering.ts'
 
 /** What doors and commands do with the service. */
 export type UseCases = {
@@ -88,15 +89,16 @@ export type UseCaseParts = {
 /** Joins the adapters to custody, with a measuring one around each. */
 export function createUseCases(parts: UseCaseParts): UseCases {
   const { db, policies, metrics } = parts
+  const report = reportTo(parts.log)
   const reading = measuredParts(metrics, {
-    store: gated(createRequestStore(db, parts.sealer), parts.gate),
+    store: gated(watched(createRequestStore(db, parts.sealer), report), parts.gate),
     audience: parts.audience,
     directory: parts.directory,
     verify: parts.verify,
     policies,
-    report: reportTo(parts.log),
+    report,
   })
-  const search = createAccountSearch(db)
+  const search = watched(createAccountSearch(db, parts.sealer), report)
   const custody: CustodyDeps = {
     ...reading,
     signers: parts.signers,
@@ -105,14 +107,20 @@ export function createUseCases(parts: UseCaseParts): UseCases {
   }
   const submission: SubmitDeps = {
     ...reading,
-    submissions: createSubmissionStore(db),
+    submissions: watched(createSubmissionStore(db), report),
     submitOperation: measuredSubmit(metrics, parts.submitOperation),
   }
-  const approving = { ...reading, approvals: createApprovalStore(db, parts.sealer) }
+  const approving = {
+    ...reading,
+    approvals: watched(createApprovalStore(db, parts.sealer), report),
+  }
   const propose = measuredAction(metrics, 'propose', createPropose(custody))
   const signNow = measuredAction(metrics, 'sign', createSignNow(custody))
-  const find = async (query: { caller: string; requestId: string }) =>
-    await findKeptRequest(db, query)
+  const find = watchedCall(
+    async (query: { caller: string; requestId: string }) =>
+      await findKeptRequest(db, parts.sealer, query),
+    report,
+  )
   return {
     signNow,
     propose,
@@ -137,14 +145,14 @@ export type Followed = {
 }
 
 async function follow(
-  { db, policies, plcUrl }: UseCaseParts,
+  { db, sealer, policies, plcUrl }: UseCaseParts,
   reading: Pick<CustodyDeps, 'directory' | 'verify' | 'report'>,
   signal: AbortSignal,
 ): Promise<Followed> {
   let found: Followed = { operations: 0, own: 0, foreign: [], nullified: [] }
   const deps = {
     ...reading,
-    store: createFollowStore(db, createEnrolmentStore(db)),
+    store: createFollowStore(db, createEnrolmentStore(db, sealer)),
     directoryUrl: plcUrl,
     directoryExport: createDirectoryExport(plcUrl),
     ourKeys: policies.keys.filter((key) => key.class === 'online').map((key) => key.did),

@@ -93,8 +93,8 @@ async function fromDirectory(run: Run, dids: readonly string[], named: boolean):
   })
 }
 
-function depsOf({ db, policies }: Context) {
-  return { store: createEnrolmentStore(db), policies }
+function depsOf({ db, sealer, policies }: Context) {
+  return { store: createEnrolmentStore(db, sealer), policies }
 }
 
 function told({ caller, report }: Pick<Run, 'caller' | 'report'>, named: boolean) {
@@ -131,7 +131,7 @@ async function* didsIn(path: string, report: EnrollReport): AsyncGenerator<strin
  */
 async function* didsAt({ context, caller, report }: Run, pds: string): AsyncGenerator<string> {
   const own = context.policies.callers.find(({ name }) => name === caller)?.pds === pds
-  const search = createAccountSearch(context.db)
+  const search = createAccountSearch(context.db, context.sealer)
   report.begin({ name: pds, unit: 'accounts', total: null })
   for await (const page of listPds(pds, { listAccounts: listAccountsOverHttp })) {
     if (own) await search.keepPage(caller, { pds, ...page })

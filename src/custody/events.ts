@@ -31,6 +31,8 @@ export type CustodyEvent =
   /** One that was signed here is not in force any more. */
   | { readonly kind: 'operation-nullified'; readonly operation: NullifiedOperation }
   | { readonly kind: 'search-budget-spent'; readonly caller: string }
+  /** Somebody has changed a row of the database; the error names it. */
+  | { readonly kind: 'row-tampered'; readonly error: Error }
   /** A statement on record that proves nothing: forged, or of officers before these. */
   | { readonly kind: 'approval-unverifiable'; readonly error: unknown }
   | { readonly kind: 'clocks-apart'; readonly milliseconds: number }

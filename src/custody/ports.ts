@@ -146,6 +146,11 @@ export class SigningStoppedError extends StoreBusyError {
   override readonly name = 'SigningStoppedError'
 }
 
+/** What the database holds is not what was written there. Nothing is signed; somebody must look. */
+export class TamperedError extends Error {
+  override readonly name = 'TamperedError'
+}
+
 /**
  * The durable side of custody. Each method is one transaction with its audit entries inside; when
  * it returns, what it says is committed. A thrown error can mean either: ask again, never assume.
@@ -161,7 +166,7 @@ export type RequestStore = {
   /** Commits the outcome. null: the lease was lost, so this signature must never be released. */
   record(
     signature: VerifiedSignature,
-    signed: { did: string; operation: SignedOperation },
+    signed: { did: string; operation: SignedOperation; caller: string },
   ): Promise<StoredRequest | null>
   /** The key was certainly not used, or its signature is certainly worthless: lets the claim go. */
   fail(intent: CommittedIntent, reason: string): Promise<void>

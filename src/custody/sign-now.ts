@@ -1,8 +1,12 @@
-import { attachSignature, didOfGenesis } from '../plc/encode.ts'
+import { attachSignature, decodeUnsignedOperation, didOfGenesis } from '../plc/encode.ts'
+import { PlcError } from '../plc/error.ts'
+import { verifySignature } from '../plc/signature.ts'
 import { verifyForRelease } from '../signer/release.ts'
 import { SignerError } from '../signer/signer.ts'
 import type { CommittedIntent, VerifiedSignature } from '../signer/signer.ts'
 import { ask, busy, orBusy } from './ask.ts'
+import { TamperedError } from './ports.ts'
+import type { StoredRequest } from './ports.ts'
 import type { Answer, Ask, Busy, CustodyDeps, Denied, Malformed, Rejected, Waiting } from './ask.ts'
 
 /** A key that has not answered by then is not waited for. The claim's lease is longer. */
@@ -31,13 +35,35 @@ export function createSignNow(deps: CustodyDeps): SignNow {
       case 'rejected':
         return answer
       case 'recorded':
-        return signed(answer.request.id, answer.request.signature)
+        return await signedBefore(deps, input, answer.request)
       case 'proposed':
         throw new TypeError('signing proposes nothing')
       case 'claimed':
         reportAlarms(deps, answer)
         return await orBusy(async () => await useKey(deps, answer))
     }
+  }
+}
+
+/**
+ * A recorded signature is given again only as what it is: that of these bytes by this key.
+ * @throws TamperedError
+ */
+async function signedBefore(
+  deps: CustodyDeps,
+  { key, message }: Ask,
+  { id, signature }: StoredRequest,
+): Promise<SignNowResult> {
+  const compact = signature ?? new Uint8Array()
+  try {
+    const { bytes } = decodeUnsignedOperation(message)
+    await verifySignature({ bytes, compact, keys: [key.did], verify: deps.verify })
+    return signed(id, compact)
+  } catch (cause) {
+    if (!(cause instanceof PlcError)) throw cause
+    const error = new TamperedError(`request ${id} holds no signature of its bytes`, { cause })
+    deps.report({ kind: 'row-tampered', error })
+    throw error
   }
 }
 
@@ -49,12 +75,13 @@ async function useKey(deps: CustodyDeps, { intent, question }: Claimed): Promise
   const signature = await signAndVerify(deps, intent)
   if (signature === 'unknown') return keyBusy(requestId, 'the key did not answer in time')
   if (signature === 'not-now') return keyBusy(requestId, 'the key cannot be used now; ask again')
+  const { caller } = question.subject
   const operation = attachSignature(question.subject.operation, signature.compact)
   const did = question.subject.previous?.did ?? didOfGenesis(operation)
-  const recorded = await deps.store.record(signature, { did, operation })
+  const recorded = await deps.store.record(signature, { did, operation, caller })
   // Our lease has ended: whoever takes over signs, and this signature is forgotten.
   if (recorded === null) return busy(requestId, 'signing took too long; ask again')
-  return signed(requestId, recorded.signature)
+  return signed(requestId, signature.compact)
 }
 
 async function signAndVerify(
@@ -107,7 +134,6 @@ function reportAlarms(deps: CustodyDeps, { intent, limits }: Claimed): void {
   }
 }
 
-function signed(requestId: string, compact: Uint8Array | null): SignNowResult {
-  if (compact === null) throw new TypeError(`request ${requestId} has no recorded signature`)
-  return { kind: 'signed', requestId, compact }
+function signed(requestId: string, compact: Uint8Array): SignNowResult {
+  return { kind: 'signed', requestId, compact: new Uint8Array(compact) }
 }

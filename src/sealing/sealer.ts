@@ -1,7 +1,15 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 
 /** What a sealed value is; each purpose has a key of its own, derived from the one secret. */
-export type SealPurpose = 'caller-secret' | 'file-key' | 'asked'
+export const sealPurposes = [
+  'caller-secret',
+  'file-key',
+  'asked',
+  'identity',
+  'operation',
+  'request',
+] as const
+export type SealPurpose = (typeof sealPurposes)[number]
 
 export type Sealer = {
   /** `context` is authenticated, not stored: a value opens only where it belongs. */
@@ -26,11 +34,9 @@ const TAG_BYTES = 16
 export function createSealer(secret: Uint8Array): Sealer {
   if (secret.length !== SECRET_BYTES)
     throw new SealError(`the secret must be ${SECRET_BYTES} bytes`)
-  const keys: Record<SealPurpose, Buffer> = {
-    'caller-secret': deriveKey(secret, 'caller-secret'),
-    'file-key': deriveKey(secret, 'file-key'),
-    asked: deriveKey(secret, 'asked'),
-  }
+  const keys = Object.fromEntries(
+    sealPurposes.map((purpose) => [purpose, deriveKey(secret, purpose)]),
+  ) as Record<SealPurpose, Buffer>
   return {
     seal(purpose, context, plain) {
       const nonce = randomBytes(NONCE_BYTES)

@@ -40,12 +40,19 @@ export type Sequencing = {
   resign(): Promise<void>
 }
 
+export type StoredEntry = {
+  readonly index: number
+  readonly body: Uint8Array
+  readonly indexed: boolean
+}
+
 export type PublishedCheckpoint = { readonly size: number; readonly note: string }
 
 /** The log in the database, which is believed in nothing that hashes do not prove. */
 export type AuditLogStore = {
   head(): Promise<LogHead>
-  bodies(from: number, to: number): Promise<{ index: number; body: Uint8Array }[]>
+  /** `indexed`: the database finds it as what it is. */
+  bodies(from: number, to: number): Promise<StoredEntry[]>
   leaves(from: number, to: number): Promise<Uint8Array[]>
   /** Hashes of the full tiles of a level, 8192 bytes each. */
   tiles(level: number, from: number, to: number): Promise<Uint8Array[]>

@@ -134,6 +134,10 @@ function ofTiles(roots: readonly Uint8Array[]): CompactRange {
 async function readBodies(store: AuditLogStore, from: number, to: number): Promise<Uint8Array[]> {
   const rows = await store.bodies(from, to)
   const gap = rows.findIndex(({ index }, at) => index !== from + at)
+  const strayed = rows.find(({ indexed }) => !indexed)
+  if (strayed !== undefined) {
+    throw new LogBroken(`entry ${strayed.index} is indexed in the database as something else`)
+  }
   if (gap === -1 && rows.length === to - from) return rows.map(({ body }) => body)
   const missing = from + (gap === -1 ? rows.length : gap)
   throw new LogBroken(`entry ${missing} is missing in the database`)

@@ -12,6 +12,7 @@ import { apart } from './claim-snapshot.ts'
 import { orBusy } from './database.ts'
 import type { Database } from './database.ts'
 import { StoreError } from './error.ts'
+import { refuseEnded } from './look-up.ts'
 import { requests } from './schema.ts'
 import { storedRequest } from './stored-request.ts'
 import { underLocks } from './transaction.ts'
@@ -82,6 +83,7 @@ async function readSnapshot(
   if (row === undefined || asked === undefined) {
     throw new StoreError('row-tampered', `request ${request.id} is no longer what it was`)
   }
+  if (row.state === 'proposed' || row.state === 'approved') await refuseEnded(client, [request.id])
   const clocksApart = apart(row.now, { from, to: instanceNow })
   const { rowCount } = await client.query('select from approvals where nonce = $1', [
     Buffer.from(approval.statement.nonce),

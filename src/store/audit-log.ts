@@ -1,8 +1,9 @@
 import type { Pool, PoolClient } from 'pg'
 import type { CompactRange } from '../audit/merkle.ts'
+import type { Sealer } from '../sealing/sealer.ts'
 import { compactRange, HASH_BYTES } from '../audit/merkle.ts'
 import { lookedUpKinds } from './look-up.ts'
-import { lookUpOf, putBackRows } from './put-back.ts'
+import { isIndexed, lookUpOf, putBackRows } from './put-back.ts'
 import type { Advance, AuditLogStore, LogHead, Plan, Sequencing } from '../sequencer/ports.ts'
 
 /** Any fixed number: it names the sequencer's lock among the advisory locks of this database. */
@@ -13,19 +14,23 @@ type HeadRow = { epoch: string; size: string; peaks: Buffer; now: Date }
 const readHead = 'select epoch, size, peaks, clock_timestamp() as now from audit_head where id = 1'
 
 /** The Merkle log in Postgres. All that it tells is to be believed only as far as hashes prove it. */
-export function createAuditLogStore(pool: Pool): AuditLogStore {
+export function createAuditLogStore(pool: Pool, sealer: Sealer): AuditLogStore {
   return {
     head: async () => {
       const { rows } = await pool.query<HeadRow>(readHead)
       return headOf(rows)
     },
     bodies: async (from, to) => {
-      const { rows } = await pool.query<{ idx: string; body: Buffer }>({
+      const { rows } = await pool.query<{ idx: string; body: Buffer; look_up: string | null }>({
         name: 'holdfast_log_bodies',
-        text: 'select idx, body from audit_entries where idx >= $1 and idx < $2 order by idx',
+        text: 'select idx, body, look_up from audit_entries where idx >= $1 and idx < $2 order by idx',
         values: [from, to],
       })
-      return rows.map(({ idx, body }) => ({ index: Number(idx), body: new Uint8Array(body) }))
+      return rows.map(({ idx, body, look_up: lookUp }) => ({
+        index: Number(idx),
+        body: new Uint8Array(body),
+        indexed: isIndexed(body, lookUp),
+      }))
     },
     leaves: async (from, to) => {
       const { rows } = await pool.query<{ leaf: Buffer }>(
@@ -60,12 +65,12 @@ export function createAuditLogStore(pool: Pool): AuditLogStore {
         note,
       ])
     },
-    elect: async () => await elect(pool),
+    elect: async () => await elect(pool, sealer),
   }
 }
 
 /** null: another instance has the lock. Its connection is its term: when it breaks, the lock is free. */
-async function elect(pool: Pool): Promise<Sequencing | null> {
+async function elect(pool: Pool, sealer: Sealer): Promise<Sequencing | null> {
   const client = await pool.connect()
   let broken: Error | undefined
   const onError = (error: Error) => (broken = error)
@@ -87,7 +92,7 @@ async function elect(pool: Pool): Promise<Sequencing | null> {
     return {
       head,
       drain: async (limit, advance) => await drain(client, head.epoch, { limit, advance }),
-      putBack: async (plan) => await putBack(client, head.epoch, plan),
+      putBack: async (plan) => await putBack({ client, sealer }, head.epoch, plan),
       resign: async () => {
         // Said, so that another is elected at once; the connection's end would say so too.
         if (broken === undefined)
@@ -164,7 +169,7 @@ async function drain(
 }
 
 async function putBack(
-  client: PoolClient,
+  { client, sealer }: { readonly client: PoolClient; readonly sealer: Sealer },
   epoch: number,
   plan: (head: LogHead) => Plan,
 ): Promise<void> {
@@ -175,7 +180,7 @@ async function putBack(
     await client.query('delete from audit_outbox where body = any($1::bytea[])', [
       found.map(({ body }) => Buffer.from(body)),
     ])
-    for (const { body } of found) await putBackRows(client, body)
+    for (const { body } of found) await putBackRows({ client, sealer }, body)
   })
 }
 

@@ -1,10 +1,12 @@
 import type { PoolClient, QueryConfig } from 'pg'
-import type { ClaimInput, ClaimSnapshot, StoredRequest } from '../custody/ports.ts'
+import type { Asked, ClaimInput, ClaimSnapshot, StoredRequest } from '../custody/ports.ts'
 import { MAX_OPEN_OF_CALLER } from '../custody/request.ts'
 import type { Limit } from '../policy/policy-set.ts'
 import type { Sealer } from '../sealing/sealer.ts'
 import { readAsked } from './asked.ts'
-import { requestColumns, toStoredRequest } from './stored-request.ts'
+import { StoreError } from './error.ts'
+import { refuseEnded } from './look-up.ts'
+import { requestColumns, sealedRequest } from './stored-request.ts'
 import type { RequestRow } from './stored-request.ts'
 
 /** Far more than can count: all but the newest few have ended. */
@@ -90,12 +92,12 @@ type SnapshotRow = Partial<RequestRow> & {
   open: number
 }
 
-/** One snapshot for each input, in their order. */
+/** One snapshot for each input, in their order; an error for one whose rows are not as they were written. */
 export async function readSnapshots(
   client: PoolClient,
   sealer: Sealer,
   inputs: readonly ClaimInput[],
-): Promise<ClaimSnapshot[]> {
+): Promise<(ClaimSnapshot | StoreError)[]> {
   const sent = new Date()
   const { rows } = await client.query<SnapshotRow>({
     ...snapshotStatement,
@@ -110,25 +112,42 @@ export async function readSnapshots(
   })
   const instanceNow = new Date()
   const byInput = Map.groupBy(rows, (row) => row.index)
-  const snapshots: ClaimSnapshot[] = []
+  const snapshots: (ClaimSnapshot | StoreError)[] = []
   for (const [index, input] of inputs.entries()) {
-    const counts = await countRules(client, input)
-    const snapshot = toSnapshot(input, byInput.get(index) ?? [])
-    const asked = await readAsked(client, sealer, waitingIn(snapshot))
-    const clocksApart = apart(snapshot.now, { from: sent, to: instanceNow })
-    snapshots.push({ ...snapshot, ...counts, asked, instanceNow, clocksApart })
+    try {
+      const counts = await countRules(client, input)
+      const snapshot = toSnapshot(sealer, input, byInput.get(index) ?? [])
+      const asked = await readWaiting(client, sealer, snapshot)
+      const clocksApart = apart(snapshot.now, { from: sent, to: instanceNow })
+      snapshots.push({ ...snapshot, ...counts, asked, instanceNow, clocksApart })
+    } catch (error) {
+      // The other calls of this transaction have nothing to do with it.
+      if (!(error instanceof StoreError)) throw error
+      snapshots.push(error)
+    }
   }
   return snapshots
 }
 
-type FromRows = Omit<ClaimSnapshot, keyof RuleCounts | 'asked' | 'instanceNow' | 'clocksApart'>
-
-/** Of ordinary calls none: then nobody asks for what officers said. */
-function waitingIn({ same, open }: FromRows): StoredRequest[] {
-  return [...same, ...open].filter(({ state }) =>
-    ['proposed', 'approved', 'signing'].includes(state),
+/** Of ordinary calls none wait: then nobody asks for what officers said. */
+async function readWaiting(
+  client: PoolClient,
+  sealer: Sealer,
+  { same, open }: FromRows,
+): Promise<Asked[]> {
+  const found = [...same, ...open]
+  await refuseEnded(
+    client,
+    found.filter(isOpen).map(({ id }) => id),
+  )
+  return await readAsked(
+    client,
+    sealer,
+    found.filter((request) => isOpen(request) || request.state === 'signing'),
   )
 }
+
+type FromRows = Omit<ClaimSnapshot, keyof RuleCounts | 'asked' | 'instanceNow' | 'clocksApart'>
 
 /**
  * How far Postgres's clock is from ours, in milliseconds: it was read between two moments of ours, so
@@ -140,11 +159,11 @@ export function apart(database: Date, ours: { readonly from: Date; readonly to: 
   return Math.max(0, before, after)
 }
 
-function toSnapshot(input: ClaimInput, rows: readonly SnapshotRow[]): FromRows {
+function toSnapshot(sealer: Sealer, input: ClaimInput, rows: readonly SnapshotRow[]): FromRows {
   const [first] = rows
   if (first === undefined) throw new TypeError('a snapshot has a row for every input')
   const { now, hour, day, week, open } = first
-  const found = rows.flatMap((row) => (isRequestRow(row) ? [toStoredRequest(row)] : []))
+  const found = rows.flatMap((row) => (isRequestRow(row) ? [sealedRequest(sealer, row)] : []))
   const isSame = (request: StoredRequest) =>
     request.caller === input.subject.caller &&
     request.keyId === input.subject.key.id &&

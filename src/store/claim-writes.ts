@@ -6,6 +6,7 @@ import type { OperationClass } from '../policy/policy-set.ts'
 import type { Sealer } from '../sealing/sealer.ts'
 import { writeAsked } from './asked.ts'
 import type { AskedWrite } from './asked.ts'
+import { sealRow } from './seals.ts'
 
 /** Longer than the key's own deadline (5 s): a call that lives can always record. */
 export const LEASE_SECONDS = 10
@@ -56,16 +57,16 @@ const writeStatement = {
   text: `
     with written as (
       insert into requests (id, caller, key_id, digest, unsigned, did, prev, operation_class, state,
-        decision, rules, policy, replaces, lease, lease_until, created_at, intended_at)
+        decision, rules, policy, replaces, lease, lease_until, created_at, intended_at, seal)
       select id, caller, key_id, digest, unsigned, did, prev, operation_class, state,
         decision, rules::text[], policy, replaces::uuid[], lease,
         case when lease is not null then clock_timestamp() + interval '${LEASE_SECONDS} seconds' end,
-        created_at, intended_at
+        created_at, intended_at, seal
       from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::text[], $7::text[],
         $8::text[], $9::text[], $10::jsonb[], $11::text[], $12::bytea[], $13::text[], $14::uuid[],
-        $15::timestamptz[], $16::timestamptz[])
+        $15::timestamptz[], $16::timestamptz[], $20::bytea[])
         as input (id, caller, key_id, digest, unsigned, did, prev, operation_class, state,
-          decision, rules, policy, replaces, lease, created_at, intended_at)
+          decision, rules, policy, replaces, lease, created_at, intended_at, seal)
       on conflict (id) do update set operation_class = excluded.operation_class,
         state = excluded.state, decision = excluded.decision, rules = excluded.rules,
         policy = excluded.policy, replaces = excluded.replaces, lease = excluded.lease,
@@ -128,6 +129,7 @@ export async function write(
       entries.map(({ kind }) => kind),
       entries.map(({ subject }) => subject),
       entries.map(({ body }) => body),
+      requests.map((request) => sealRow(sealer, 'request', request)),
     ],
   })
   if (rows[0]?.written !== requests.length) throw new ClaimConflict('a request has changed')

@@ -17,6 +17,7 @@ import { readSnapshots } from './claim-snapshot.ts'
 import { ClaimConflict, write } from './claim-writes.ts'
 import type { Ended, RequestWrite } from './claim-writes.ts'
 import { countDenials } from './denials.ts'
+import { StoreError } from './error.ts'
 import { underLocks } from './transaction.ts'
 
 type Call = {
@@ -98,8 +99,9 @@ async function commitPlans(
   })
 }
 
-function planCall({ input, judge }: Call, snapshot: ClaimSnapshot | undefined): Plan {
+function planCall({ input, judge }: Call, snapshot: ClaimSnapshot | StoreError | undefined): Plan {
   if (snapshot === undefined) throw new TypeError('every call has its snapshot')
+  if (snapshot instanceof StoreError) throw snapshot
   const verdict = judge(snapshot)
   switch (verdict.kind) {
     case 'stop':

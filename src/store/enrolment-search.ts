@@ -1,8 +1,10 @@
 import { desc, eq, max, and, sql } from 'drizzle-orm'
 import type { AccountSearch } from '../custody/find-identity.ts'
+import type { Sealer } from '../sealing/sealer.ts'
 import { orBusy } from './database.ts'
 import type { Database } from './database.ts'
 import { atprotoKeyIn, identities, operations } from './schema.ts'
+import { checkRow } from './seals.ts'
 
 /** A PDS is asked no more often, by all instances together. */
 const LISTING_SECONDS = 10
@@ -76,11 +78,11 @@ const payStatement = {
     returning clock_timestamp() as now`,
 }
 
-export function createAccountSearch(db: Database): AccountSearch {
+export function createAccountSearch(db: Database, sealer: Sealer): AccountSearch {
   const pool = db.$client
   return {
     inCareWith: async (caller, atproto, limit) =>
-      await orBusy(async () => await inCareWith(db, { caller, atproto, limit })),
+      await orBusy(async () => await inCareWith(db, sealer, { caller, atproto, limit })),
     beginListing: async (caller, pds) =>
       await orBusy(async () => {
         const { rows } = await pool.query<{ cursor: string | null }>({
@@ -110,12 +112,14 @@ export function createAccountSearch(db: Database): AccountSearch {
   }
 }
 
+/** Such an identity is the caller's without another look at where it lives, so its row is proven here. */
 async function inCareWith(
   db: Database,
+  sealer: Sealer,
   { caller, atproto, limit }: { caller: string; atproto: string; limit: number },
 ): Promise<string[]> {
   const rows = await db
-    .select({ did: operations.did })
+    .select({ did: operations.did, caller: identities.caller, seal: identities.seal })
     .from(operations)
     .innerJoin(identities, eq(identities.did, operations.did))
     .where(
@@ -124,8 +128,9 @@ async function inCareWith(
         eq(identities.caller, caller),
       ),
     )
-    .groupBy(operations.did)
+    .groupBy(operations.did, identities.did)
     .orderBy(desc(max(operations.recordedAt)))
     .limit(limit)
+  for (const row of rows) checkRow(sealer, 'identity', row)
   return rows.map(({ did }) => did)
 }

@@ -3,23 +3,29 @@ import { encodeEntry } from '../audit/entry.ts'
 import type { EnrolmentStore, Enrolled, Standing } from '../custody/enroll.ts'
 import { encodeSignedOperation } from '../plc/encode.ts'
 import type { VerifiedLog } from '../plc/log.ts'
+import type { Sealer } from '../sealing/sealer.ts'
 import { orBusy } from './database.ts'
 import type { Database } from './database.ts'
+import { checkRow, sealRow } from './seals.ts'
 import { underLocks } from './transaction.ts'
 
 const adoptStatement = {
   name: 'holdfast_enroll_adopt',
   text: `
-    insert into identities (did, caller, created_at)
-    select did, $2, clock_timestamp() from unnest($1::text[]) as input (did)
+    insert into identities (did, caller, created_at, seal)
+    select did, $2, clock_timestamp(), seal
+    from unnest($1::text[], $3::bytea[]) as input (did, seal)
     on conflict do nothing
     returning did, created_at as at`,
 }
 
-/** Held until the commit: of two callers that enrol one identity at once, the second is told. */
+/**
+ * Held until the commit: of two callers that enrol one identity at once, the second is told. Whose they
+ * are is proven, and not made good here: whoever wrote such a row would have it sealed by us.
+ */
 const ownStatement = {
   name: 'holdfast_enroll_own',
-  text: `select did from identities where did = any($1::text[]) and caller = $2 order by did for update`,
+  text: `select did, caller, seal from identities where did = any($1::text[]) order by did for update`,
 }
 
 /**
@@ -29,8 +35,8 @@ const ownStatement = {
 const keepStatement = {
   name: 'holdfast_enroll_keep',
   text: `
-    insert into operations (cid, did, bytes, nullified, recorded_at)
-    select * from unnest($1::text[], $2::text[], $3::bytea[], $4::bool[], $5::timestamptz[])
+    insert into operations (cid, did, bytes, nullified, recorded_at, seal)
+    select * from unnest($1::text[], $2::text[], $3::bytea[], $4::bool[], $5::timestamptz[], $6::bytea[])
     on conflict (cid) do update set nullified = true
     where excluded.nullified and not operations.nullified`,
 }
@@ -57,11 +63,19 @@ const standingStatement = {
 }
 
 /** Takes verified logs into care: all of a batch in one transaction, or nothing of it. */
-export function createEnrolmentStore({ $client: pool }: Pick<Database, '$client'>): EnrolmentStore {
+export function createEnrolmentStore(
+  { $client: pool }: Pick<Database, '$client'>,
+  sealer: Sealer,
+): EnrolmentStore {
   return {
     enrollAll: async (logs, caller) =>
       await orBusy(
-        async () => await underLocks(pool, [], async (client) => await keep(client, logs, caller)),
+        async () =>
+          await underLocks(
+            pool,
+            [],
+            async (client) => await keep({ client, sealer }, logs, caller),
+          ),
       ),
     standing: async (caller, heads) =>
       await orBusy(async () => {
@@ -79,19 +93,21 @@ function standingOf({ own, known }: { own: boolean; known: boolean }): Standing 
   return known ? 'known' : 'in-care'
 }
 
+type Deps = { readonly client: PoolClient; readonly sealer: Sealer }
+
 async function keep(
-  client: PoolClient,
+  deps: Deps,
   logs: readonly VerifiedLog[],
   caller: string,
 ): Promise<ReadonlyMap<string, Enrolled>> {
+  const { client } = deps
   // In one order everywhere, so that two batches never wait for each other.
   const sorted = [...logs].sort((a, b) => (a.did < b.did ? -1 : 1))
   const dids = sorted.map(({ did }) => did)
-  const adopted = await adopt(client, dids, caller)
-  const { rows } = await client.query<{ did: string }>({ ...ownStatement, values: [dids, caller] })
-  const own = new Set(rows.map(({ did }) => did))
+  const adopted = await adopt(deps, dids, caller)
+  const own = await ownAmong(deps, dids, caller)
   const kept = sorted.filter(({ did }) => own.has(did))
-  await keepOperations(client, kept)
+  await keepOperations(deps, kept)
   const entries = kept.flatMap(({ did, head }) => {
     const at = adopted.get(did)
     return at === undefined
@@ -115,21 +131,37 @@ async function keep(
   return new Map(dids.map((did) => [did, outcomeOf(did)]))
 }
 
+async function ownAmong(
+  { client, sealer }: Deps,
+  dids: readonly string[],
+  caller: string,
+): Promise<ReadonlySet<string>> {
+  const { rows } = await client.query<{ did: string; caller: string; seal: Buffer }>({
+    ...ownStatement,
+    values: [dids],
+  })
+  for (const row of rows) checkRow(sealer, 'identity', row)
+  return new Set(rows.filter((row) => row.caller === caller).map(({ did }) => did))
+}
+
 async function adopt(
-  client: PoolClient,
+  { client, sealer }: Deps,
   dids: readonly string[],
   caller: string,
 ): Promise<Map<string, Date>> {
   const { rows } = await client.query<{ did: string; at: Date }>({
     ...adoptStatement,
-    values: [dids, caller],
+    values: [dids, caller, dids.map((did) => sealRow(sealer, 'identity', { did, caller }))],
   })
   return new Map(rows.map(({ did, at }) => [did, at]))
 }
 
 const ROWS_PER_INSERT = 1_000
 
-async function keepOperations(client: PoolClient, logs: readonly VerifiedLog[]): Promise<void> {
+async function keepOperations(
+  { client, sealer }: Deps,
+  logs: readonly VerifiedLog[],
+): Promise<void> {
   const rows = logs.flatMap(({ did, entries }) => entries.map((entry) => ({ did, entry })))
   for (let start = 0; start < rows.length; start += ROWS_PER_INSERT) {
     const part = rows.slice(start, start + ROWS_PER_INSERT)
@@ -141,6 +173,9 @@ async function keepOperations(client: PoolClient, logs: readonly VerifiedLog[]):
         part.map(({ entry }) => encodeSignedOperation(entry.operation)),
         part.map(({ entry }) => entry.nullified),
         part.map(({ entry }) => entry.createdAt),
+        part.map(({ did, entry: { cid, createdAt: recordedAt } }) =>
+          sealRow(sealer, 'operation', { cid, did, recordedAt, requestId: null }),
+        ),
       ],
     })
   }

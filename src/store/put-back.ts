@@ -7,8 +7,11 @@ import {
   decodeUnsignedOperation,
   encodeSignedOperation,
 } from '../plc/encode.ts'
+import type { Sealer } from '../sealing/sealer.ts'
 import { lookedUpKinds } from './look-up.ts'
+import { sealRow } from './seals.ts'
 
+type Deps = { readonly client: PoolClient; readonly sealer: Sealer }
 type Entry = { readonly kind: string; readonly at: number } & Readonly<Record<string, unknown>>
 
 /** The field of each that is its subject. */
@@ -17,6 +20,11 @@ const subjects: Record<(typeof lookedUpKinds)[number], string> = {
   'key.retired': 'keyDid',
   'operation.foreign': 'cid',
   'operation.nullified': 'cid',
+  'request.cancelled': 'request',
+  'request.expired': 'request',
+  'request.failed': 'request',
+  'request.rejected': 'request',
+  'request.superseded': 'request',
   'signature.produced': 'request',
 }
 
@@ -28,18 +36,28 @@ export function lookUpOf(body: Uint8Array): string | null {
 }
 
 /**
+ * Whether an entry stands in the index as what it is: what decides by its presence would be passed over
+ * without it. An entry that none of the kinds can be in is not decoded.
+ */
+export function isIndexed(body: Uint8Array, lookUp: string | null): boolean {
+  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  if (lookUp === null && !lookedUpKinds.some((kind) => text.includes(kind))) return true
+  return lookUpOf(body) === lookUp
+}
+
+/**
  * Makes the rows again that an entry was written with, so that a restored database forgets no
  * signature: a rival must find it, and its own bytes must get it back. Rows that are there keep what
  * entries do not tell. Secrets of callers are in no entry: those are lost.
  */
-export async function putBackRows(client: PoolClient, body: Uint8Array): Promise<void> {
+export async function putBackRows({ client, sealer }: Deps, body: Uint8Array): Promise<void> {
   const entry = decode<Entry>(body)
   const id = entry['request']
   switch (entry.kind) {
     case 'request.proposed':
-      return await putRequest(client, entry, 'approved')
+      return await putRequest({ client, sealer }, entry, 'approved')
     case 'request.denied':
-      return await putRequest(client, entry, 'denied')
+      return await putRequest({ client, sealer }, entry, 'denied')
     case 'request.cancelled':
       return await setState(client, id, 'cancelled')
     case 'request.superseded':
@@ -56,7 +74,7 @@ export async function putBackRows(client: PoolClient, body: Uint8Array): Promise
       )
       return
     case 'signature.produced':
-      return await putSignature(client, entry)
+      return await putSignature({ client, sealer }, entry)
     case 'submission.accepted':
       await setState(client, id, 'submitted')
       return await putSubmission(client, entry, 'accepted')
@@ -72,11 +90,11 @@ export async function putBackRows(client: PoolClient, body: Uint8Array): Promise
       )
       return
     case 'did.enrolled':
-      await putIdentity(client, entry['did'], entry['caller'], entry.at)
+      await putIdentity({ client, sealer }, entry['did'], entry['caller'], entry.at)
   }
 }
 
-async function putRequest(client: PoolClient, entry: Entry, state: string): Promise<void> {
+async function putRequest({ client, sealer }: Deps, entry: Entry, state: string): Promise<void> {
   const judged = entry as unknown as JudgedRequest & { at: number }
   const { decision } = judged
   const rules =
@@ -87,8 +105,8 @@ async function putRequest(client: PoolClient, entry: Entry, state: string): Prom
         : []
   await client.query(
     `insert into requests (id, caller, key_id, digest, unsigned, did, prev, operation_class, state,
-       decision, rules, policy, replaces, created_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '{}', $13)
+       decision, rules, policy, replaces, created_at, seal)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '{}', $13, $14)
      on conflict (id) do update set state = excluded.state, lease = null, lease_until = null,
        decision = excluded.decision, rules = excluded.rules, policy = excluded.policy,
        operation_class = excluded.operation_class`,
@@ -106,11 +124,18 @@ async function putRequest(client: PoolClient, entry: Entry, state: string): Prom
       rules,
       Buffer.from(judged.policy),
       new Date(judged.at),
+      sealRow(sealer, 'request', {
+        id: judged.request,
+        caller: judged.caller,
+        keyId: judged.key,
+        digest: judged.digest,
+        createdAt: new Date(judged.at),
+      }),
     ],
   )
 }
 
-async function putSignature(client: PoolClient, entry: Entry): Promise<void> {
+async function putSignature({ client, sealer }: Deps, entry: Entry): Promise<void> {
   const signature = entry['signature'] as Uint8Array
   const { rows } = await client.query<{ unsigned: Buffer; caller: string; prev: string | null }>(
     `update requests set state = 'returned', lease = null, lease_until = null, signature = $2,
@@ -122,12 +147,21 @@ async function putSignature(client: PoolClient, entry: Entry): Promise<void> {
   const { operation } = decodeUnsignedOperation(new Uint8Array(row.unsigned))
   const encoded = encodeSignedOperation(attachSignature(operation, signature))
   if (cidOfEncoded(encoded) !== entry['cid']) throw new Error('an entry names another CID')
+  const kept = {
+    cid: entry['cid'],
+    did: String(entry['did']),
+    requestId: String(entry['request']),
+    recordedAt: new Date(entry.at),
+  }
+  const seal = sealRow(sealer, 'operation', kept)
   await client.query(
-    `insert into operations (cid, did, bytes, request_id, nullified, recorded_at)
-     values ($1, $2, $3, $4, false, $5) on conflict do nothing`,
-    [entry['cid'], entry['did'], Buffer.from(encoded), entry['request'], new Date(entry.at)],
+    `insert into operations (cid, did, bytes, request_id, nullified, recorded_at, seal)
+     values ($1, $2, $3, $4, false, $5, $6) on conflict do nothing`,
+    [kept.cid, kept.did, Buffer.from(encoded), kept.requestId, kept.recordedAt, seal],
   )
-  if (row.prev === null) await putIdentity(client, entry['did'], row.caller, entry.at)
+  if (row.prev === null) {
+    await putIdentity({ client, sealer }, entry['did'], row.caller, entry.at)
+  }
 }
 
 async function putSubmission(client: PoolClient, entry: Entry, outcome: string): Promise<void> {
@@ -141,14 +175,20 @@ async function putSubmission(client: PoolClient, entry: Entry, outcome: string):
 }
 
 async function putIdentity(
-  client: PoolClient,
+  { client, sealer }: Deps,
   did: unknown,
   caller: unknown,
   at: number,
 ): Promise<void> {
   await client.query(
-    'insert into identities (did, caller, created_at) values ($1, $2, $3) on conflict do nothing',
-    [did, caller, new Date(at)],
+    `insert into identities (did, caller, created_at, seal) values ($1, $2, $3, $4)
+     on conflict do nothing`,
+    [
+      did,
+      caller,
+      new Date(at),
+      sealRow(sealer, 'identity', { did: String(did), caller: String(caller) }),
+    ],
   )
 }
 

@@ -7,10 +7,12 @@ import type { RequestState } from '../custody/request.ts'
 import { cidOfEncoded, encodeSignedOperation } from '../plc/encode.ts'
 import type { SignedOperation } from '../plc/operation.ts'
 import type { CommittedIntent, VerifiedSignature } from '../signer/signer.ts'
+import type { Sealer } from '../sealing/sealer.ts'
 import { createBatcher } from './batch.ts'
 import type { Database } from './database.ts'
 import { append } from './outbox.ts'
 import { requests } from './schema.ts'
+import { sealRow } from './seals.ts'
 import { requestColumns, toStoredRequest } from './stored-request.ts'
 import type { RequestRow } from './stored-request.ts'
 
@@ -18,6 +20,8 @@ type Outcome = {
   readonly signature: VerifiedSignature
   readonly did: string
   readonly operation: SignedOperation
+  /** Who asked, as the door knows it; the row could say anybody. */
+  readonly caller: string
 }
 
 /**
@@ -29,8 +33,9 @@ const recordStatement = {
   name: 'holdfast_record',
   text: `
     with input as (
-      select * from unnest($2::uuid[], $3::uuid[], $4::bytea[], $5::text[], $6::text[], $7::bytea[], $8::bytea[])
-        as input (id, lease, signature, did, cid, operation, entry)
+      select * from unnest($2::uuid[], $3::uuid[], $4::bytea[], $5::text[], $6::text[], $7::bytea[], $8::bytea[],
+        $9::bytea[], $10::text[], $11::bytea[])
+        as input (id, lease, signature, did, cid, operation, entry, seal, owner, owner_seal)
     ), recorded as (
       update requests
       set state = 'returned', lease = null, lease_until = null, signature = input.signature,
@@ -40,13 +45,15 @@ const recordStatement = {
         and requests.lease_until > clock_timestamp()
       returning requests.*
     ), kept as (
-      insert into operations (cid, did, bytes, request_id, nullified, recorded_at)
-      select input.cid, input.did, input.operation, input.id, false, $1
+      insert into operations (cid, did, bytes, request_id, nullified, recorded_at, seal)
+      select input.cid, input.did, input.operation, input.id, false, $1, input.seal
       from input join recorded on recorded.id = input.id
       on conflict do nothing
     ), born as (
-      insert into identities (did, caller, created_at)
-      select did, caller, $1 from recorded where prev is null
+      insert into identities (did, caller, created_at, seal)
+      select input.did, input.owner, $1, input.owner_seal
+      from input join recorded on recorded.id = input.id
+      where input.owner is not null
       on conflict do nothing
     ), entered as (
       insert into audit_outbox (kind, subject, body)
@@ -57,18 +64,21 @@ const recordStatement = {
 }
 
 /** Commits signatures, before anybody sees them; all that came while the last commit was under way. */
-export function createRecord(pool: Pool): RequestStore['record'] {
+export function createRecord(pool: Pool, sealer: Sealer): RequestStore['record'] {
   const record = createBatcher({
-    run: async (outcomes: readonly Outcome[]) => await recordAll(pool, outcomes),
+    run: async (outcomes: readonly Outcome[]) => await recordAll({ pool, sealer }, outcomes),
   })
-  return async (signature, { did, operation }) => await record({ signature, did, operation })
+  return async (signature, signed) => await record({ signature, ...signed })
 }
 
-async function recordAll(pool: Pool, outcomes: readonly Outcome[]) {
+async function recordAll(
+  { pool, sealer }: { readonly pool: Pool; readonly sealer: Sealer },
+  outcomes: readonly Outcome[],
+) {
   const { rows: clock } = await pool.query<{ now: Date }>('select clock_timestamp() as now')
   const now = clock[0]?.now
   if (now === undefined) throw new TypeError('the clock has a row')
-  const inputs = outcomes.map((outcome) => toInput(outcome, now))
+  const inputs = outcomes.map((outcome) => toInput(sealer, outcome, now))
   const column = <K extends keyof (typeof inputs)[number]>(name: K) =>
     inputs.map((input) => input[name])
   const { rows } = await pool.query<RequestRow>({
@@ -82,13 +92,17 @@ async function recordAll(pool: Pool, outcomes: readonly Outcome[]) {
       column('cid'),
       column('operation'),
       column('entry'),
+      column('seal'),
+      column('owner'),
+      column('ownerSeal'),
     ],
   })
   const recorded = new Map(rows.map((row) => [row.id, toStoredRequest(row)]))
   return inputs.map(({ id }) => ({ status: 'fulfilled', value: recorded.get(id) ?? null }) as const)
 }
 
-function toInput({ signature, did, operation }: Outcome, now: Date) {
+function toInput(sealer: Sealer, outcome: Outcome, now: Date) {
+  const { signature, did, operation, caller } = outcome
   const { intent, compact, home, requestId: providerRequestId } = signature
   const { requestId: id } = intent.authorized
   const encoded = encodeSignedOperation(operation)
@@ -114,6 +128,10 @@ function toInput({ signature, did, operation }: Outcome, now: Date) {
     cid,
     operation: encoded,
     entry: entry.body,
+    seal: sealRow(sealer, 'operation', { cid, did, recordedAt: now, requestId: id }),
+    // A genesis: its identity is in care from now on.
+    owner: operation.prev === null ? caller : null,
+    ownerSeal: operation.prev === null ? sealRow(sealer, 'identity', { did, caller }) : null,
   }
 }
 

@@ -8,15 +8,15 @@ import { enroll } from './operations.ts'
 import { createRecord, fail, postpone } from './record.ts'
 
 export function createRequestStore(db: Database, sealer: Sealer): RequestStore {
-  const findOperation = createFindOperation(db)
+  const findOperation = createFindOperation(db, sealer)
   const claim = createClaim(db.$client, sealer)
-  const record = createRecord(db.$client)
+  const record = createRecord(db.$client, sealer)
   return {
     findOperation: async (cid) => await orBusy(() => findOperation(cid)),
     claim: async (input, judge) => await orBusy(() => claim(input, judge)),
     record: async (signature, signed) => await orBusy(() => record(signature, signed)),
     fail: async (intent, reason) => await orBusy(() => fail(db, intent, reason)),
     postpone: async (intent, reason) => await orBusy(() => postpone(db, intent, reason)),
-    enroll: enroll(db),
+    enroll: enroll(db, sealer),
   }
 }

@@ -1,11 +1,14 @@
+import { createHash } from 'node:crypto'
 import { and, desc, eq, getTableColumns, sql } from 'drizzle-orm'
 import { alias } from 'drizzle-orm/pg-core'
 import type { StoredRequest } from '../custody/ports.ts'
 import type { RequestState } from '../custody/request.ts'
 import type { KeptRequest } from '../custody/sign-request.ts'
+import type { Sealer } from '../sealing/sealer.ts'
 import { orBusy } from './database.ts'
 import type { Database } from './database.ts'
 import { operations, quorums, requests, submissions } from './schema.ts'
+import { checkRow } from './seals.ts'
 import { storedRequest } from './stored-request.ts'
 
 /** A request with what is shown of it beyond its own row. */
@@ -32,7 +35,11 @@ function seenBy(caller: string | null) {
 }
 
 /** A caller's own requests, newest first. */
-export async function listRequests(db: Database, query: RequestQuery): Promise<ShownRequest[]> {
+export async function listRequests(
+  db: Database,
+  sealer: Sealer,
+  query: RequestQuery,
+): Promise<ShownRequest[]> {
   const { caller, state, after, limit } = query
   const last = alias(requests, 'last')
   const behind = sql`(${requests.createdAt}, ${requests.id}) < (
@@ -51,30 +58,41 @@ export async function listRequests(db: Database, query: RequestQuery): Promise<S
       .orderBy(desc(requests.createdAt), desc(requests.id))
       .limit(limit),
   )
-  return rows.map(toShown)
+  return rows.map((row) => toShown(sealer, row))
 }
 
 /** null when there is none of this id, or it is another caller's. */
 export async function readRequest(
   db: Database,
+  sealer: Sealer,
   { caller, id }: { caller: string | null; id: string },
 ): Promise<ShownRequest | null> {
   const [row] = await orBusy(() => shown(db).where(and(eq(requests.id, id), seenBy(caller))))
-  return row === undefined ? null : toShown(row)
+  return row === undefined ? null : toShown(sealer, row)
 }
 
-/** What is signed of a request: null when there is none of this id, or it is another caller's. */
+/**
+ * What is signed of a request: null when there is none of this id, or it is another caller's. Its bytes
+ * are the ones that this caller asked for: whoever writes rows would choose what it signs.
+ * @throws StoreError `row-tampered`
+ */
 export async function findKeptRequest(
   db: Database,
+  sealer: Sealer,
   { caller, requestId }: { caller: string; requestId: string },
 ): Promise<KeptRequest | null> {
   const [row] = await orBusy(() =>
     db
-      .select({ state: requests.state, keyId: requests.keyId, unsigned: requests.unsigned })
+      .select()
       .from(requests)
       .where(and(eq(requests.id, requestId), eq(requests.caller, caller))),
   )
-  return row ?? null
+  if (row === undefined) return null
+  checkRow(sealer, 'request', {
+    ...row,
+    digest: createHash('sha256').update(row.unsigned).digest(),
+  })
+  return row
 }
 
 function shown(db: Database) {
@@ -90,8 +108,11 @@ function shown(db: Database) {
     .$dynamic()
 }
 
+/** A signature is shown to whoever asked for it. @throws StoreError `row-tampered` */
 function toShown(
+  sealer: Sealer,
   row: Omit<ShownRequest, 'request'> & { request: typeof requests.$inferSelect },
 ): ShownRequest {
+  checkRow(sealer, 'request', row.request)
   return { ...row, request: storedRequest(row.request) }
 }

@@ -41,11 +41,18 @@ export const callerCredentials = pgTable(
   (table) => [uniqueIndex('caller_credentials_serial').on(table.caller, table.serial)],
 )
 
+/** What proves a row against whoever can write rows: see `seals.ts`. An empty one proves nothing. */
+const seal = () =>
+  bytea()
+    .notNull()
+    .default(sql`''::bytea`)
+
 /** The identities in care. Each belongs to one caller. */
 export const identities = pgTable('identities', {
   did: text().primaryKey(),
   caller: text().notNull(),
   createdAt: at('created_at').notNull(),
+  seal: seal(),
 })
 
 /**
@@ -68,6 +75,8 @@ export const operations = pgTable(
     requestId: uuid('request_id'),
     nullified: boolean().notNull(),
     recordedAt: at('recorded_at').notNull(),
+    /** Over all but `nullified`, which is what the directory said last. */
+    seal: seal(),
   },
   (table) => [
     index('operations_did').on(table.did, table.recordedAt),
@@ -102,6 +111,8 @@ export const requests = pgTable(
     createdAt: at('created_at').notNull(),
     intendedAt: at('intended_at'),
     producedAt: at('produced_at'),
+    /** Over who asked for which bytes, by which key, and when. */
+    seal: seal(),
   },
   (table) => [
     index('requests_bytes').on(table.digest, table.createdAt),

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Pool } from 'pg'
 import { enrolLogs } from '../../src/campaign/enrol-logs.ts'
@@ -5,6 +6,7 @@ import { linesOf } from '../../src/files/lines.ts'
 import type { Outcome } from '../../src/campaign/outcome.ts'
 import type { EnrolmentStore } from '../../src/custody/enroll.ts'
 import { parsePolicySet } from '../../src/policy/parse.ts'
+import { createSealer } from '../../src/sealing/sealer.ts'
 import { createDatabase, createPool } from '../../src/store/database.ts'
 import { createEnrolmentStore } from '../../src/store/enrolment.ts'
 import { keyNamed, verify } from '../plc/build-log.ts'
@@ -27,7 +29,7 @@ export async function openEnrolment() {
     after: async (statement) => await watch.after?.(statement),
   })
   pool.on('error', () => {})
-  const store = createEnrolmentStore(createDatabase(pool))
+  const store = createEnrolmentStore(createDatabase(pool), createSealer(randomBytes(32)))
   const deps = { store, policies: await policies(), verify, clock: createFakeClock() }
   return {
     pool,

@@ -5,6 +5,7 @@ import { idOf } from '../support/custody.ts'
 import { movedTo, openApproving, rekeyed } from '../support/approving.ts'
 import type { Approving } from '../support/approving.ts'
 import { directoryThat } from '../support/fake-directory.ts'
+import { sealRow } from '../../src/store/seals.ts'
 import { endLeases } from '../support/moving-time.ts'
 import { renamed } from '../support/operations.ts'
 import type { Signed } from '../support/operations.ts'
@@ -211,14 +212,21 @@ describe('a rejection', () => {
     ])
   })
 
-  test('stands when only the status is put back', async () => {
+  test('stands when the status is put back, and what was said with it', async () => {
     const operation = movedTo(account, 'new')
     const id = await agreed(operation)
     await approving.reject(id, 'alice')
     await approving.custody.outside.query(`update requests set state = 'approved' where id = $1`, [
       id,
     ])
-    expect(await sign(operation)).toEqual({ kind: 'rejected', requestId: id })
+    await expect(sign(operation)).rejects.toMatchObject({ code: 'row-tampered' })
+    await expect(approving.approve(id, 'carol')).rejects.toMatchObject({ code: 'row-tampered' })
+    const { rows } = await approving.custody.outside.query<object>(
+      `delete from approvals where request_id = $1 and decision = 'reject' returning *`,
+      [id],
+    )
+    expect(rows).toHaveLength(1)
+    await expect(sign(operation)).rejects.toThrow(`request ${id} has ended`)
     await approving.custody.outside.query(`update requests set state = 'rejected' where id = $1`, [
       id,
     ])
@@ -327,9 +335,13 @@ describe('time', () => {
     const id = await asked(operation)
     await approving.approve(id, 'alice')
     const { custody } = approving
-    // Time passes for the row: its seal is made again, as only the service can.
+    // Time passes for the row: its seals are made again, as only the service can.
     const old = new Date(Date.now() - 25 * 3_600_000)
-    await custody.outside.query('update requests set created_at = $2 where id = $1', [id, old])
+    await custody.outside.query('update requests set created_at = $2, seal = $3 where id = $1', [
+      id,
+      old,
+      await rowSealOf(id, old),
+    ])
     await custody.outside.query('update quorums set seal = $2 where request_id = $1', [
       id,
       await sealOf(id, old),
@@ -352,6 +364,12 @@ describe('time', () => {
     expect(await approving.stateOf(id)).toBe('expired')
   })
 })
+
+async function rowSealOf(id: string, createdAt: Date): Promise<Buffer> {
+  const { sealer } = approving.custody
+  const { request } = (await approving.custody.approvals.find(id))!
+  return sealRow(sealer, 'request', { ...request, createdAt })
+}
 
 async function sealOf(id: string, createdAt: Date): Promise<Buffer> {
   const { custody } = approving

@@ -44,7 +44,7 @@ describe.each([
 
   test('the last of them is signed, the genesis counted', async () => {
     const account = await custody.account(`${window}-last`)
-    await ageOperation(custody.outside, account.cid, barely)
+    await ageOperation(custody, account.cid, barely)
     await spent(account, most - 2, barely)
 
     expect(await next(account)).toMatchObject({ kind: 'signed' })
@@ -52,7 +52,7 @@ describe.each([
 
   test('one more is denied', async () => {
     const account = await custody.account(`${window}-more`)
-    await ageOperation(custody.outside, account.cid, barely)
+    await ageOperation(custody, account.cid, barely)
     await spent(account, most - 1, barely)
     const denied = await next(account)
 
@@ -63,7 +63,7 @@ describe.each([
 
   test('one more is signed when the genesis is older than that', async () => {
     const account = await custody.account(`${window}-older`)
-    await ageOperation(custody.outside, account.cid, seconds + 1)
+    await ageOperation(custody, account.cid, seconds + 1)
     await spent(account, most - 2, barely)
 
     expect(await next(account)).toMatchObject({ kind: 'signed' })

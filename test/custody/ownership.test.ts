@@ -62,7 +62,10 @@ describe.each(Object.entries(attempts))('%s by another caller', (_name, build) =
   /** All that a stranger can learn, with the `prev` that it gave itself written as one word. */
   async function answerAndView(operation: UnsignedOperation, prev: string) {
     const answer = await custody.sign(operation, stranger)
-    const shown = await readRequest(custody.db, { caller: 'other', id: idOf(answer) })
+    const shown = await readRequest(custody.db, custody.sealer, {
+      caller: 'other',
+      id: idOf(answer),
+    })
     if (shown === null) throw new Error('a caller sees its own requests')
     const { id: _id, digest, createdAt: _at, ...view } = showRequest(shown)
     const text = JSON.stringify({ answer: { ...answer, requestId: '' }, view })
@@ -130,9 +133,9 @@ test('the same denial again is the same request, also when the DID came into car
 test('no view of another caller’s request', async () => {
   const id = idOf(await custody.sign(renamed(account, 'mine'), own))
 
-  expect(await readRequest(custody.db, { caller: 'pds', id })).not.toBeNull()
-  expect(await readRequest(custody.db, { caller: 'other', id })).toBeNull()
-  const listed = await listRequests(custody.db, {
+  expect(await readRequest(custody.db, custody.sealer, { caller: 'pds', id })).not.toBeNull()
+  expect(await readRequest(custody.db, custody.sealer, { caller: 'other', id })).toBeNull()
+  const listed = await listRequests(custody.db, custody.sealer, {
     caller: 'other',
     state: null,
     after: id,

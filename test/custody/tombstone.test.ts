@@ -21,7 +21,7 @@ afterAll(async () => await custody.close())
 
 test('of a genesis signed 298 seconds ago: signed, and the directory is not read', async () => {
   const account = await custody.account('fresh')
-  await ageOperation(custody.outside, account.cid, 298)
+  await ageOperation(custody, account.cid, 298)
 
   expect(
     await custody.sign(tombstoneOf(account), { directory: directoryThat('is down') }),
@@ -30,7 +30,7 @@ test('of a genesis signed 298 seconds ago: signed, and the directory is not read
 
 test('of a genesis signed 301 seconds ago: denied', async () => {
   const account = await custody.account('old')
-  await ageOperation(custody.outside, account.cid, 301)
+  await ageOperation(custody, account.cid, 301)
 
   expect(await custody.sign(tombstoneOf(account))).toMatchObject({
     kind: 'denied',

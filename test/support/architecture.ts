@@ -88,7 +88,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/sequencer/checkpoint-key.ts': list(`
     src/audit, src/files, node:crypto, node:fs/promises`),
   'src/store/put-back.ts': list(`
-    src/store, type src/audit, src/plc, @ipld/dag-cbor, type pg`),
+    src/store, type src/audit, src/plc, type src/sealing, @ipld/dag-cbor, type pg`),
   'src/api': ['src/custody/request.ts', 'src/policy/policy-set.ts', 'zod'],
   // For programs of others: nothing of the service comes with it.
   'src/client': ['type src/api', 'node:crypto', 'node:timers/promises'],
@@ -122,7 +122,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/use-cases.ts': list(`
     src/custody, src/directory, src/events.ts, type src/logger.ts, src/measured.ts,
     type src/metrics.ts, src/plc, type src/policy, type src/sealing, type src/sequencer,
-    type src/signer, src/store`),
+    type src/signer, src/store, src/tampering.ts`),
+  'src/tampering.ts': ['type src/custody', 'src/store/error.ts'],
   'src/key-events.ts': list(`
     type src/audit, type src/logger.ts, type src/metrics.ts, type src/policy, src/signer/signer.ts,
     type src/signer`),
@@ -131,8 +132,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     type src/metrics.ts, src/readiness.ts, type src/plc, type src/policy, type src/sealing,
     src/signer, node:path`),
   'src/open-log.ts': list(`
-    type src/config.ts, type src/logger.ts, src/audit, src/sequencer, src/store, node:crypto,
-    node:perf_hooks`),
+    type src/config.ts, type src/logger.ts, src/audit, src/sequencer, src/store, type src/sealing,
+    node:crypto, node:perf_hooks`),
   'src/context.ts': list(`
     src/open-log.ts,
     src/config.ts, src/data-dir.ts, src/development.ts, src/key-events.ts, src/keys.ts,
@@ -141,7 +142,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/directory, src/ecdsa,
     src/policy, type src/sealing, src/signer, src/store, type pg, node:path`),
   'src/doors.ts': list(`
-    src/config.ts, type src/context.ts, src/http, type src/logger.ts, src/metrics.ts, src/store, type hono`),
+    src/config.ts, type src/context.ts, src/events.ts, src/http, type src/logger.ts, src/metrics.ts,
+    src/store, src/tampering.ts, type hono`),
   'src/announce.ts': list(`
     src/config.ts, type src/context.ts, src/development.ts, src/store`),
   'src/main.ts': list(`

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomUUID } from 'node:crypto'
+import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +9,8 @@ import { openCheckpoint } from '../../src/audit/checkpoint.ts'
 import { appendLeaves, emptyRange, hashLeaf, rootOf } from '../../src/audit/merkle.ts'
 import { encodeEntry } from '../../src/audit/entry.ts'
 import { verifyEd25519 } from '../../src/ed25519/openssl.ts'
+import { createSealer } from '../../src/sealing/sealer.ts'
+import type { Sealer } from '../../src/sealing/sealer.ts'
 import { checkpointSigner } from '../../src/sequencer/checkpoint-key.ts'
 import { createHeldFile } from '../../src/sequencer/held-file.ts'
 import type { HeldStore } from '../../src/sequencer/held.ts'
@@ -34,13 +36,14 @@ export async function openTestLog(
     mayBegin?: boolean
     pool?: Pool
     key?: KeyObject
+    sealer?: Sealer
   } = {},
 ) {
   const heldDir = options.heldDir ?? (await mkdtemp(join(tmpdir(), 'holdfast-held-')))
   const pool = options.pool ?? createPool(database.connection)
   pool.on('error', () => {})
   const outside = outsidePool(database)
-  const store = createAuditLogStore(pool)
+  const store = createAuditLogStore(pool, options.sealer ?? createSealer(randomBytes(32)))
   const held = options.held ?? createHeldFile(heldDir)
   const events: LogEvent[] = []
   const signerFor = (origin: string) => checkpointSigner(options.key ?? testKey, origin)

@@ -85,7 +85,7 @@ export async function openCustody(options: Options = {}) {
     audience: 'http://localhost:2590',
     report: (event: CustodyEvent) => events.push(event),
   }
-  const search = createAccountSearch(db)
+  const search = createAccountSearch(db, sealer)
   const finderIn = (asked: PlcDirectory) =>
     createFindIdentity({ ...reading, directory: asked, search, listAccounts: pds.list })
   const approvals = createApprovalStore(db, sealer)

@@ -40,7 +40,7 @@ export async function writeExport(
   const source = {
     checkpoint: async () => ({ size, note }),
     bodies: async (from: number, to: number) =>
-      bodies.slice(from, to).map((body, at) => ({ index: from + at, body })),
+      bodies.slice(from, to).map((body, at) => ({ index: from + at, body, indexed: true })),
   }
   const { key } = signer
   await exportLog(source, folderAt(dir), { key, verify: verifyEd25519, progress: () => {} })

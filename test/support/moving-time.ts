@@ -1,5 +1,7 @@
 import type { Pool } from 'pg'
 import { encodeSignedOperation } from '../../src/plc/encode.ts'
+import type { Sealer } from '../../src/sealing/sealer.ts'
+import { sealRow } from '../../src/store/seals.ts'
 import type { Signed } from './operations.ts'
 
 // Postgres's clock is the one clock, and nobody can move it: a test moves what was written.
@@ -24,11 +26,22 @@ export async function ageSignature(pool: Pool, requestId: string, seconds: numbe
 }
 
 /** Makes an operation older than it is. */
-export async function ageOperation(pool: Pool, cid: string, seconds: number): Promise<void> {
-  await pool.query(
-    'update operations set recorded_at = recorded_at - make_interval(secs => $2) where cid = $1',
+export async function ageOperation(
+  { outside, sealer }: { readonly outside: Pool; readonly sealer: Sealer },
+  cid: string,
+  seconds: number,
+): Promise<void> {
+  const { rows } = await outside.query<{ did: string; requestId: string | null; recordedAt: Date }>(
+    `update operations set recorded_at = recorded_at - make_interval(secs => $2) where cid = $1
+     returning did, request_id as "requestId", recorded_at as "recordedAt"`,
     [cid, seconds],
   )
+  const [row] = rows
+  if (row === undefined) throw new Error(`no operation ${cid}`)
+  await outside.query('update operations set seal = $2 where cid = $1', [
+    cid,
+    sealRow(sealer, 'operation', { cid, ...row }),
+  ])
 }
 
 /** Another operation of this identity, kept as one that was recorded so long ago. */

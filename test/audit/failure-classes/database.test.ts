@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { encodeEntry } from '../../../src/audit/entry.ts'
 import { createGate } from '../../../src/sequencer/gate.ts'
 import { selfTest } from '../../../src/store/self-test.ts'
 import {
@@ -91,6 +92,32 @@ test('audit-f5-truncation: a log without its tail, or without anything, is not w
   expect(next.gate.cause()).not.toBeNull()
   expect(await next.sequence()).toBe(0)
   await next.close()
+})
+
+test('audit-f5-index: an entry that is hidden from the index, or stands there as another, stops signing', async () => {
+  const { body } = encodeEntry(
+    { kind: 'caller.revoked', caller: 'pds', accessKeyId: 'HFAK1', serial: 1 },
+    new Date(),
+  )
+  await log.pool.query('insert into audit_outbox (kind, subject, body) values ($1, $2, $3)', [
+    'caller.revoked',
+    'HFAK1',
+    Buffer.from(body),
+  ])
+  await log.settle()
+  expect(log.gate.cause()).toBeNull()
+  for (const value of [null, 'caller.revoked HFAK2', 'request.failed HFAK1']) {
+    await log.outside.query('alter table audit_entries disable trigger all')
+    await log.outside.query('update audit_entries set look_up = $1 where idx = 1', [value])
+    await log.outside.query('alter table audit_entries enable always trigger audit_entries_rows')
+    await log.outside.query(
+      'alter table audit_entries enable always trigger audit_entries_truncate',
+    )
+    const next = await openTestLog(database, { heldDir: log.heldDir })
+    await next.look()
+    expect(next.gate.cause()).toBe('entry 1 is indexed in the database as something else')
+    await next.close()
+  }
 })
 
 test('audit-f6-truncate-trigger: truncating is refused by a trigger of its own, in every mode', async () => {
