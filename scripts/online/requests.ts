@@ -1,17 +1,22 @@
 import { createReadStream } from 'node:fs'
 import { parseArgs } from 'node:util'
-import type { Proposal, RequestView } from '../../src/api/request.ts'
+import type { ApprovalView, Proposal, RequestView } from '../../src/api/request.ts'
 import type { HoldfastClient } from '../../src/client/client.ts'
 import { requestStates } from '../../src/custody/request.ts'
 import type { RequestState } from '../../src/custody/request.ts'
 import { UsageError, print, printJson } from './command.ts'
 import type { Command } from './command.ts'
+import { openTerminal } from '../offline/terminal.ts'
+import { officerKeyOptions, officerKeyUsage, withOfficerKey } from './officer-key.ts'
+import { speak, speakUsage } from './officers/speak.ts'
+import type { Verb as OfficersVerb } from './officers/speak.ts'
 import { parseGoatOperation, renderGoatOperation } from './goat.ts'
-import { openClient, reportRefusal } from './service-client.ts'
+import { openClient, openOfficerClient, reportRefusal } from './service-client.ts'
 
 const usage =
   'requests list [--state STATE] [--cursor ID] [--limit N] | requests show ID [--operation] | ' +
-  'requests propose --key ID --from-file FILE | requests sign|submit|cancel ID   (each with [--url URL])'
+  'requests propose --key ID --from-file FILE | requests sign|submit|cancel ID   (each with [--url URL])\n' +
+  `For officers: requests list|show … (${officerKeyUsage}) |\n${speakUsage}`
 
 /** The service takes no more in one body. */
 const MAX_FILE_BYTES = 64 * 1024
@@ -25,7 +30,10 @@ const options = {
   operation: { type: 'boolean', default: false },
   key: { type: 'string' },
   'from-file': { type: 'string' },
+  ...officerKeyOptions,
 } as const
+
+const officerNames = Object.keys(officerKeyOptions) as (keyof typeof officerKeyOptions)[]
 
 type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>['values']
 type Call = { readonly client: HoldfastClient; readonly values: Values; readonly id: string }
@@ -37,16 +45,21 @@ type Verb = {
 }
 
 const verbs: Readonly<Record<string, Verb>> = {
-  list: { options: ['state', 'cursor', 'limit'], takesId: false, run: list },
-  show: { options: ['operation'], takesId: true, run: show },
+  list: { options: ['state', 'cursor', 'limit', ...officerNames], takesId: false, run: list },
+  show: { options: ['operation', ...officerNames], takesId: true, run: show },
   propose: { options: ['key', 'from-file'], takesId: false, run: propose },
   sign: { options: ['operation'], takesId: true, run: sign },
   submit: { options: [], takesId: true, run: submit },
   cancel: { options: [], takesId: true, run: cancel },
 }
 
-/** Requests of one caller, through the service's API: it has the keys, and judges as for any other. */
+/**
+ * Requests of one caller, through the service's API: it has the keys, and judges as for any other. An
+ * officer's, with the officer's own key, are those that officers were asked about.
+ */
 export const requests: Command = async ([name = '', ...args]) => {
+  const spoken = officersVerb(name, args)
+  if (spoken !== null) return await speak(spoken, args)
   const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined
   if (verb === undefined) throw new UsageError(usage)
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
@@ -57,10 +70,35 @@ export const requests: Command = async ([name = '', ...args]) => {
   if (foreign || extra !== undefined || (id !== '') !== verb.takesId) {
     throw new UsageError(usage)
   }
+  const run = async (client: HoldfastClient) => await verb.run({ client, values, id })
   try {
-    return await verb.run({ client: await openClient(values.url), values, id })
+    return await withClient(values, run)
   } catch (error) {
     return reportRefusal(error, values.json)
+  }
+}
+
+/** A caller takes back its own request with a token; an officer ends any one with their own key. */
+function officersVerb(name: string, args: readonly string[]): OfficersVerb | null {
+  if (name === 'approve' || name === 'reject') return name
+  const isOfficer = args.some((arg) => /^--(key-file|token)(=|$)/.test(arg))
+  return name === 'cancel' && isOfficer ? 'cancel' : null
+}
+
+async function withClient<T>(
+  values: Values,
+  use: (client: HoldfastClient) => Promise<T>,
+): Promise<T> {
+  if (officerNames.every((name) => values[name] === undefined)) {
+    return await use(await openClient(values.url))
+  }
+  const terminal = openTerminal()
+  try {
+    return await withOfficerKey(values, { usage, terminal }, async (key) => {
+      return await use(openOfficerClient(values.url, key).client)
+    })
+  } finally {
+    terminal.close()
   }
 }
 
@@ -170,6 +208,17 @@ function describe(request: RequestView): string {
     `did: ${request.did ?? 'none before it is signed'}`,
     ...(request.cid === null ? [] : [`cid: ${request.cid}`]),
     ...(submission === null ? [] : [`directory: ${sent}`]),
+    ...(request.approval === null ? [] : describeApproval(request.approval)),
     request.rendering.trimEnd(),
   ].join('\n')
+}
+
+function describeApproval({ standing, until, missing, said, words }: ApprovalView): string[] {
+  return [
+    `officers: ${standing}`,
+    ...said.map(({ person, decision }) => `  ${person}: ${decision}`),
+    ...missing.map((lack) => `  still missing: ${lack}`),
+    ...(until === null ? [] : [`  can be signed from: ${new Date(until * 1000).toISOString()}`]),
+    `words: ${words}`,
+  ]
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HealthView, ReadinessView } from '../api/health.ts'
 import type { KeyList, KeyView } from '../api/key.ts'
-import type { Proposal, RequestList, RequestView } from '../api/request.ts'
+import type { Proposal, RequestList, RequestView, SayingBody } from '../api/request.ts'
 import { createKeypair } from './keypair.ts'
 import type { HoldfastKeypair } from './keypair.ts'
 import { createTransport, readJson } from './transport.ts'
@@ -24,7 +24,11 @@ export type HoldfastClient = {
   sign(id: string): Promise<RequestView>
   /** Sends it to the PLC directory. What came of it: `state`, and the directory's words in `submission`. */
   submit(id: string): Promise<RequestView>
-  cancel(id: string): Promise<RequestView>
+  /** `saying` is an officer's, who ends any request by a signed rejection; a caller ends its own. */
+  cancel(id: string, saying?: SayingBody): Promise<RequestView>
+  /** Officers only: the signed statement, and what proves it. */
+  approve(id: string, saying: SayingBody): Promise<RequestView>
+  reject(id: string, saying: SayingBody): Promise<RequestView>
   keys(): Promise<KeyList>
   /** A key of the caller's as `@atproto/crypto` knows one. @throws RangeError when there is none */
   keypair(keyId: string): Promise<HoldfastKeypair>
@@ -43,8 +47,8 @@ export function createClient(options: ClientOptions): HoldfastClient {
     readJson(await call({ method: 'GET', path, query }))
   const post = async (path: string, body?: unknown): Promise<RequestView> =>
     readJson(await call({ method: 'POST', path, body })) as RequestView
-  const act = (name: 'submit' | 'cancel') => async (id: string) =>
-    await post(`${requestPath(id)}/${name}`)
+  const act = (name: string) => async (id: string, body?: SayingBody) =>
+    await post(`${requestPath(id)}/${name}`, body)
 
   const propose = async (proposal: Proposal): Promise<RequestView> =>
     await post('/v1/requests', proposal)
@@ -55,8 +59,10 @@ export function createClient(options: ClientOptions): HoldfastClient {
     propose,
     sign,
     keys,
-    submit: act('submit'),
+    submit: async (id) => await act('submit')(id),
     cancel: act('cancel'),
+    approve: act('approvals'),
+    reject: act('rejections'),
     listRequests: async (list = {}) => (await get('/v1/requests', queryOf(list))) as RequestList,
     readRequest: async (id) => (await get(requestPath(id))) as RequestView,
     keypair: async (keyId) => createKeypair(onlineKey(await keys(), keyId), { propose, sign }),

@@ -6,7 +6,11 @@ import type { SigV4Credential } from './sigv4.ts'
 
 /** What `callers add` prints as TOKEN: `<accessKeyId>.<token>`. It crosses the wire; SigV4's secret never does. */
 export type BearerCredential = { readonly bearer: string }
-export type ClientCredential = BearerCredential | SigV4Credential
+/** An officer's: each call is signed by the officer's own key. @returns the `Authorization` header */
+export type CallSigner = {
+  signCall(call: { method: string; target: string; body: Uint8Array }): Promise<string>
+}
+export type ClientCredential = BearerCredential | SigV4Credential | CallSigner
 
 export type ClientOptions = {
   /** Where the service is, e.g. `http://127.0.0.1:2590`. */
@@ -63,18 +67,24 @@ async function send(base: URL, call: Call, options: ClientOptions): Promise<Resp
     headers: {
       accept: 'application/json, application/problem+json',
       ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...authorization({ method, url, body }, credential),
+      ...(await authorization({ method, url, body }, credential)),
     },
     ...(call.body === undefined ? {} : { body }),
   }).catch(noAnswer)
 }
 
-function authorization(
+async function authorization(
   call: { method: string; url: URL; body: string },
   credential: ClientCredential | null,
-): Record<string, string> {
+): Promise<Record<string, string>> {
   if (credential === null) return {}
   if ('bearer' in credential) return { authorization: `Bearer ${credential.bearer}` }
+  if ('signCall' in credential) {
+    const { method, url } = call
+    const target = `${url.pathname}${url.search}`
+    const body = new TextEncoder().encode(call.body)
+    return { authorization: await credential.signCall({ method, target, body }) }
+  }
   return sigV4Headers(call, credential, new Date())
 }
 

@@ -41,6 +41,10 @@ export type ServiceOptions = {
   readonly key?: (files: KeyFiles) => Promise<KeyEntry>
   /** What vendors' modules see. */
   readonly environment?: NodeJS.ProcessEnv
+  /** Officers, and the policy that asks them, made of the shipped one. */
+  readonly officers?: { readonly roster: string; readonly policy: (shipped: string) => string }
+  /** The origin by which officers name it. */
+  readonly publicUrl?: string
 }
 
 export async function startService(options: ServiceOptions = {}): Promise<Service> {
@@ -48,11 +52,17 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-service-'))
   const directory = await startDirectory()
   const config = toConfig(
-    { HOLDFAST_DATA_DIR: dataDir, HOLDFAST_PLC_URL: directory.url, HOLDFAST_PORT: '0' },
+    {
+      HOLDFAST_DATA_DIR: dataDir,
+      HOLDFAST_PLC_URL: directory.url,
+      HOLDFAST_PORT: '0',
+      ...(options.publicUrl === undefined ? {} : { HOLDFAST_PUBLIC_URL: options.publicUrl }),
+    },
     dataDir,
   )
   await addCaller(config, 'other')
   if (options.key !== undefined) await replaceKey(config, options.key)
+  if (options.officers !== undefined) await putOfficers(dataDir, options.officers)
   const lines: Record<string, unknown>[] = []
   const log = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) })
   const secrets = { databaseUrl: database.url, databaseOwnerUrl: null, checkpointStoreUrl: null }
@@ -96,6 +106,16 @@ async function addCaller(config: ReturnType<typeof toConfig>, name: string): Pro
   const path = join(dir, 'callers.yaml')
   const text = await readFile(path, 'utf8')
   await writeFile(path, withItem(text, { name, keys: [developmentKey] }))
+}
+
+/** Policies of a first start, with officers. */
+export async function putOfficers(
+  dataDir: string,
+  { roster, policy }: NonNullable<ServiceOptions['officers']>,
+): Promise<void> {
+  const path = join(dataDir, 'policies', 'policy.yaml')
+  await writeFile(path, policy(await readFile(path, 'utf8')))
+  await writeFile(join(dataDir, 'policies', 'roster.yaml'), roster)
 }
 
 /** `Authorization: Bearer` of a credential. */
