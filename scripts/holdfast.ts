@@ -57,6 +57,13 @@ const commands: Readonly<
       'requests approve|reject|cancel ID --key-file FILE|--token URI [--policies DIR] [--plc-url URL|--log FILE]',
     load: async () => (await import('./online/requests.ts')).requests,
   },
+  recovery: {
+    usage:
+      'recovery plan BUNDLE --env prod|rehearsal --lost KEY --replacement ID … | ' +
+      'recovery import --trust CARD BUNDLE RESULT | recovery submit CEREMONY [--rate N] | ' +
+      'recovery status [CEREMONY] [--list STATE]',
+    load: async () => (await import('./online/recovery.ts')).recovery,
+  },
   log: {
     usage: 'log history DID | log data DID | log verify FILE',
     load: async () => logCommand,

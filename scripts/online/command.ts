@@ -1,11 +1,15 @@
+import { AuditError } from '../../src/audit/error.ts'
+import { DocumentError } from '../../src/ceremony/document.ts'
 import { ConfigError, readEnv, toConfig, toSecrets } from '../../src/config.ts'
 import type { Context } from '../../src/context.ts'
 import { createLogger } from '../../src/logger.ts'
 import { asciiJson } from '../../src/plc/text.ts'
 import { PolicyError } from '../../src/policy/error.ts'
+import { RecoveryError } from '../../src/recovery/error.ts'
 import { SignerError } from '../../src/signer/signer.ts'
 import { StoreError } from '../../src/store/error.ts'
 import { Refusal } from '../offline/command.ts'
+import { AccountsError } from './recovery/accounts-error.ts'
 
 /** Takes what stands behind the command's name, answers the exit code of the contract. */
 export type Command = (args: string[]) => Promise<number>
@@ -55,6 +59,12 @@ export function exitCodeOf(error: unknown): { code: number; message: string } {
     return { code: 2, message: error.message }
   if (error instanceof StoreError && (error.code === 'schema' || error.code === 'roles'))
     return { code: 2, message: error.message }
+  const refusals = [Refusal, RecoveryError, DocumentError, AuditError, AccountsError]
+  if (refusals.some((kind) => error instanceof kind)) {
+    return { code: 1, message: error instanceof Error ? error.message : '' }
+  }
+  if (error instanceof StoreError && error.code === 'conflict')
+    return { code: 1, message: error.message }
   // What will not change before a person changes it: a URI, a PIN file, a module.
   if (error instanceof SignerError && error.code === 'key-unusable')
     return { code: 2, message: error.message }

@@ -153,6 +153,17 @@ const shapes: {
   'reconciliation.reported': [
     { directory: text, operations: count, own: count, foreign: count, nullified: count },
   ],
+  'ceremony.imported': [{ ceremony: text, intent: bytes, result: bytes, operations: count }],
+  'ceremony.reported': [
+    {
+      ceremony: text,
+      observed: count,
+      open: count,
+      stale: count,
+      refused: count,
+      overruled: count,
+    },
+  ],
   'policy.changed': [{ digest: bytes, set: bytes }],
   'did.enrolled': [{ did: text, caller: text, head: text }],
   'caller.added': [serial],

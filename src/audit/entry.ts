@@ -141,6 +141,24 @@ export type AuditEntry =
       readonly foreign: number
       readonly nullified: number
     }
+  /** What a recovery key signed in a ceremony was taken in: so many operations, all in that result. */
+  | {
+      readonly kind: 'ceremony.imported'
+      readonly ceremony: string
+      readonly intent: Uint8Array
+      readonly result: Uint8Array
+      readonly operations: number
+    }
+  /** How far those operations have come when a run of `recovery submit` ended. */
+  | {
+      readonly kind: 'ceremony.reported'
+      readonly ceremony: string
+      readonly observed: number
+      readonly open: number
+      readonly stale: number
+      readonly refused: number
+      readonly overruled: number
+    }
   /** The policies in force from here on, as the canonical bytes whose SHA-256 is their digest. */
   | { readonly kind: 'policy.changed'; readonly digest: Uint8Array; readonly set: Uint8Array }
   | {
@@ -221,6 +239,9 @@ function subjectOf(entry: AuditEntry): string {
       return entry.cid
     case 'reconciliation.reported':
       return entry.directory
+    case 'ceremony.imported':
+    case 'ceremony.reported':
+      return entry.ceremony
     case 'trust.initialised':
       return entry.store
     case 'database.restored':

@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { renderDocument } from '../ceremony/document.ts'
@@ -68,6 +68,7 @@ export type Parts = {
 }
 
 const PURPOSE_FILE = 'plan.json'
+const FLUSH_LINES = 1_024
 
 /**
  * Begins a plan, or goes on with the one that a run before this left: then its purpose must be the same
@@ -160,7 +161,7 @@ async function finish(
   await put(folder, INTENT_FILE, renderDocument(intent))
   await put(folder, POLICIES_FILE, parts.policies)
   if (parts.roster !== null) await put(folder, ROSTER_FILE, parts.roster)
-  await rm(join(folder, PURPOSE_FILE))
+  await removeOthers(folder, parts)
   await syncDirectory(folder)
   await rename(folder, path)
   await syncDirectory(dirname(path))
@@ -174,16 +175,23 @@ async function derive(folder: string, purpose: Purpose, { verify, onAccount }: P
   const summary = createSummary()
   await rm(join(folder, ACCOUNTS_FILE), { force: true })
   const file = await open(join(folder, ACCOUNTS_FILE), 'wx', 0o600)
+  let waiting: string[] = []
+  const flush = async (): Promise<void> => {
+    await file.appendFile(waiting.join(''))
+    waiting = []
+  }
   try {
     for await (const { text } of textLines(join(folder, EVIDENCE_FILE))) {
       const one = JSON.parse(text) as Evidence
       const account = renderAccount(one.did, text)
       accounts.add(account)
       evidence.add(text)
-      await file.appendFile(`${account}\n`)
+      waiting.push(`${account}\n`)
+      if (waiting.length === FLUSH_LINES) await flush()
       summary.add(await judgeAccount(one, purpose, verify))
       onAccount?.()
     }
+    await flush()
     await file.sync()
   } finally {
     await file.close()
@@ -213,6 +221,15 @@ function inOrder(intent: Intent): Intent {
     policies,
     roster,
     proof,
+  }
+}
+
+/** What a run that was killed has left half written, and the purpose, which the intent holds now. */
+async function removeOthers(folder: string, { roster }: Parts): Promise<void> {
+  const kept = [INTENT_FILE, ACCOUNTS_FILE, EVIDENCE_FILE, POLICIES_FILE]
+  if (roster !== null) kept.push(ROSTER_FILE)
+  for (const name of await readdir(folder)) {
+    if (!kept.includes(name)) await rm(join(folder, name), { force: true })
   }
 }
 

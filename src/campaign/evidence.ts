@@ -30,15 +30,41 @@ const MAX_RATE_LIMITED = 8
 
 /** Reads and verifies one log, at the campaign's pace, with bounded retries of what may pass. */
 export async function readEvidence(did: string, deps: EvidenceDeps): Promise<Evidence> {
-  const { directory, verify, pace, clock = systemClock } = deps
+  const { directory, verify } = deps
+  const read = await readPatiently(
+    async () => await readVerifiedLog(did, { directory, verify }),
+    deps,
+  )
+  return read.kind === 'read' ? { kind: 'log', log: read.value } : read
+}
+
+/** One log as the directory lists it, for who verifies it elsewhere. */
+export async function readRawLog(
+  did: string,
+  deps: Pick<EvidenceDeps, 'directory' | 'pace' | 'clock'>,
+): Promise<Read<unknown>> {
+  return await readPatiently(
+    async () => await deps.directory.getLog(did, AbortSignal.timeout(READ_DEADLINE_MS)),
+    deps,
+  )
+}
+
+const READ_DEADLINE_MS = 20_000
+
+type Read<T> = { readonly kind: 'read'; readonly value: T } | Exclude<Evidence, { kind: 'log' }>
+
+async function readPatiently<T>(
+  read: () => Promise<T>,
+  { pace, clock = systemClock }: Pick<EvidenceDeps, 'pace' | 'clock'>,
+): Promise<Read<T>> {
   let failures = 0
   let rateLimited = 0
   for (;;) {
     await pace.turn()
     try {
-      const log = await readVerifiedLog(did, { directory, verify })
+      const value = await read()
       pace.answered()
-      return { kind: 'log', log }
+      return { kind: 'read', value }
     } catch (error) {
       if (!(error instanceof DirectoryError)) throw error
       switch (error.code) {

@@ -53,6 +53,8 @@ export type FollowStore = {
   inCare(dids: readonly string[]): Promise<ReadonlyMap<string, string>>
   /** CIDs whose signature has exactly one outcome in the record, with their request. */
   outcomes(cids: readonly string[]): Promise<ReadonlyMap<string, string>>
+  /** Of these, the ones that a recovery key signed in a ceremony whose import is on record. */
+  ceremonial(cids: readonly string[]): Promise<ReadonlySet<string>>
   /** Of these, the ones of which an entry tells already. */
   reported(cids: readonly string[]): Promise<ReadonlySet<string>>
   commit(found: {
@@ -129,7 +131,11 @@ async function comparePage(
     }
     logs.push({ log, caller: care.get(did) ?? '' })
     const cids = ofDid.map(({ cid }) => cid)
-    foreign.push(...(await classifyAll(deps, log, cids)))
+    const expected = await store.ceremonial(cids)
+    const classified = await classifyAll(deps, log, cids)
+    // Another key of the identity signed it, and the ceremony says that it was the recovery key. Whatever
+    // our own keys signed, or took ours out, no ceremony explains.
+    foreign.push(...classified.filter((one) => one.class !== 'user' || !expected.has(one.cid)))
     nullified.push(...(await nullifiedOf(store, log, cids)))
   }
   await store.commit({ directory: deps.directoryUrl, cursor, foreign, nullified, logs })

@@ -10,6 +10,7 @@ import type { Curve } from '../plc/did-key.ts'
 import { SealError } from '../sealing/sealer.ts'
 import type { Sealer } from '../sealing/sealer.ts'
 import type { Backend } from './backend.ts'
+import { probeMessage } from './pkcs11/probe.ts'
 import { SignerError } from './signer.ts'
 import type { Signer } from './signer.ts'
 
@@ -119,15 +120,7 @@ export async function openFileSigner(
   files: KeyFiles,
   key: { name: string; curve: Curve; did: string },
 ): Promise<Signer> {
-  const path = pathOf(files, key.name)
-  const secret = unseal(files, path, { ...key, content: await readKeyFile(path) })
-  const opened = await openSecret(path, key.curve, secret)
-  if (opened.did !== key.did) {
-    throw new SignerError(
-      'key-unusable',
-      `${path} holds ${opened.did}, but keys.yaml pins ${key.did}`,
-    )
-  }
+  const opened = await openPinned(files, key)
   return {
     sign: async (intent) => {
       const signature = await opened.sign(intent.authorized.bytes)
@@ -137,6 +130,35 @@ export async function openFileSigner(
     check: async () => {},
     close: async () => {},
   }
+}
+
+/** Signs the probe of a challenge, and nothing else: that the key is here. @throws SignerError */
+export async function proveFileKey(
+  files: KeyFiles,
+  key: { name: string; curve: Curve; did: string },
+  challenge: Uint8Array,
+): Promise<Uint8Array> {
+  const opened = await openPinned(files, key)
+  try {
+    return await opened.sign(probeMessage(challenge))
+  } finally {
+    opened.clear()
+  }
+}
+
+async function openPinned(
+  files: KeyFiles,
+  key: { name: string; curve: Curve; did: string },
+): Promise<PrivateKey> {
+  const path = pathOf(files, key.name)
+  const secret = unseal(files, path, { ...key, content: await readKeyFile(path) })
+  const opened = await openSecret(path, key.curve, secret)
+  if (opened.did === key.did) return opened
+  opened.clear()
+  throw new SignerError(
+    'key-unusable',
+    `${path} holds ${opened.did}, but keys.yaml pins ${key.did}`,
+  )
 }
 
 async function openSecret(path: string, curve: Curve, secret: Buffer): Promise<PrivateKey> {

@@ -3,6 +3,8 @@ export type StoreErrorCode =
   | 'row-tampered'
   /** A sealed value does not open: another HOLDFAST_SECRET_FILE, or a row moved to another place. */
   | 'seal-broken'
+  /** Something else is on record under that name; it is left as it is. */
+  | 'conflict'
   /** The schema is another version's, and nobody is here who may change it. */
   | 'schema'
   /** The application's role is the owner. */

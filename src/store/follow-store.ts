@@ -32,6 +32,7 @@ export function createFollowStore(
       return new Map(rows.map(({ did, caller }) => [did, caller]))
     },
     outcomes: async (cids) => await outcomes(db, cids),
+    ceremonial: async (cids) => await ceremonial(db, cids),
     reported: async (cids) => {
       const { rows } = await db.execute<{ cid: string }>(
         sql`select cid from unnest(${sql.param(cids)}::text[]) as input (cid)
@@ -62,6 +63,15 @@ export function createFollowStore(
       })
     },
   }
+}
+
+/** Of ceremonies whose import is an entry. */
+async function ceremonial(db: Database, cids: readonly string[]): Promise<Set<string>> {
+  const { rows } = await db.execute<{ cid: string }>(sql`
+    select cid from ceremony_operations
+    where cid = any(${sql.param(cids)}::text[])
+      and ${isOnRecord('ceremony.imported', sql`ceremony`)}`)
+  return new Set(rows.map(({ cid }) => cid))
 }
 
 async function outcomes(db: Database, cids: readonly string[]): Promise<Map<string, string>> {

@@ -7,6 +7,7 @@ import { auditEntries, auditOutbox } from './schema.ts'
 /** The kinds of entries whose presence decides something; the log's own index knows these only. */
 export const lookedUpKinds = [
   'caller.revoked',
+  'ceremony.imported',
   'request.cancelled',
   'request.expired',
   'request.failed',

@@ -62,6 +62,12 @@ export const applicationPrivileges: Readonly<Record<string, TablePrivileges>> = 
   officer_calls: { table: ['SELECT', 'INSERT', 'DELETE'], update: [] },
   denial_counts: { table: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'], update: [] },
   submissions: { table: ['SELECT', 'INSERT', 'UPDATE'], update: [] },
+  ceremonies: { table: ['SELECT', 'INSERT'], update: ['complete'] },
+  // Neither what was signed nor for whom.
+  ceremony_operations: {
+    table: ['SELECT', 'INSERT'],
+    update: ['changed_at', 'detail', 'not_before', 'state'],
+  },
   followed: { table: ['SELECT', 'INSERT'], update: ['cursor'] },
   account_searches: { table: ['SELECT', 'INSERT', 'UPDATE'], update: [] },
   listed_accounts: { table: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'], update: [] },

@@ -17,6 +17,7 @@ type Entry = { readonly kind: string; readonly at: number } & Readonly<Record<st
 /** The field of each that is its subject. */
 const subjects: Record<(typeof lookedUpKinds)[number], string> = {
   'caller.revoked': 'accessKeyId',
+  'ceremony.imported': 'ceremony',
   'key.retired': 'keyDid',
   'operation.foreign': 'cid',
   'operation.nullified': 'cid',

@@ -15,6 +15,7 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
+import type { LedgerState } from '../campaign/ledger.ts'
 import type { RequestState, SubmissionOutcome } from '../custody/request.ts'
 import type { NewNotice, NoticeKind } from '../notify/notice.ts'
 import type { Decision } from '../policy/evaluate.ts'
@@ -212,6 +213,42 @@ export const submissions = pgTable(
     index('submissions_open')
       .on(table.checkedAt)
       .where(sql`${table.confirmedAt} is null`),
+  ],
+)
+
+/**
+ * A result of a ceremony that was taken in, or is being: `complete` once all its operations are there.
+ * `intent` is the one text of the intent, `result` the digest of what was signed.
+ */
+export const ceremonies = pgTable('ceremonies', {
+  id: text().primaryKey(),
+  intent: bytea().notNull(),
+  result: bytea().notNull(),
+  complete: boolean().notNull(),
+  importedAt: at('imported_at').notNull(),
+})
+
+/** The ledger of what a recovery key signed: one row for each account, and how far it has come. */
+export const ceremonyOperations = pgTable(
+  'ceremony_operations',
+  {
+    ceremony: text().notNull(),
+    did: text().notNull(),
+    prev: text().notNull(),
+    cid: text().notNull(),
+    /** The signed operation; its CID is checked on reading. */
+    bytes: bytea().notNull(),
+    state: text().$type<LedgerState>().notNull(),
+    /** Escaped: some of it was written by somebody else. */
+    detail: text(),
+    /** Not to be sent before; null: now. */
+    notBefore: at('not_before'),
+    changedAt: at('changed_at').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.ceremony, table.did] }),
+    index('ceremony_operations_state').on(table.ceremony, table.state, table.did),
+    index('ceremony_operations_cid').on(table.cid),
   ],
 )
 

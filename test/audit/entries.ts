@@ -142,6 +142,22 @@ export const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind
     },
     'https://plc.directory',
   ],
+  'ceremony.imported': [
+    { kind: 'ceremony.imported', ceremony: 'c0', intent: digest, result: digest, operations: 5 },
+    'c0',
+  ],
+  'ceremony.reported': [
+    {
+      kind: 'ceremony.reported',
+      ceremony: 'c0',
+      observed: 3,
+      open: 0,
+      stale: 1,
+      refused: 1,
+      overruled: 0,
+    },
+    'c0',
+  ],
   'did.enrolled': [{ kind: 'did.enrolled', did: DID, caller: 'pds', head: OTHER_CID }, DID],
   'caller.added': [{ kind: 'caller.added', ...serial }, 'HFAKAAAA'],
   'caller.revoked': [{ kind: 'caller.revoked', ...serial }, 'HFAKAAAA'],

@@ -54,7 +54,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/store/follow-store.ts': list(`
     src/store, type src/custody, @ipld/dag-cbor, drizzle-orm`),
   'src/campaign': list(`
-    src/custody, src/directory/directory.ts, src/plc, type src/policy, type src/files/lines.ts,
+    src/custody, src/directory/directory.ts, type src/directory/submit.ts, src/plc,
+    type src/policy, type src/files/lines.ts,
     node:timers/promises`),
   'src/ecdsa': ['src/plc', 'node:crypto'],
   'src/ecdsa/atproto.ts': ['src/plc', '@atproto/crypto'],
@@ -74,13 +75,14 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     node:fs/promises, node:path, node:timers/promises, node:buffer, type src/signer/backend.ts`),
   'src/signer/awskms': list(`
     src/plc, type src/policy, src/signer/signer.ts, src/signer/release.ts,
-    type src/signer/backend.ts, src/ecdsa, @aws-sdk/client-kms, node:crypto,
+    type src/signer/backend.ts, src/signer/pkcs11/probe.ts, src/ecdsa, @aws-sdk/client-kms,
+    node:crypto,
     node:timers/promises`),
   'src/signer/pkcs11/module.ts': ['src/signer/pkcs11', 'pkcs11js', 'node:module'],
   'src/signer/pkcs11/child-link.ts': ['src/signer/pkcs11', 'node:child_process'],
   'src/store': list(`
     src/custody/ports.ts, src/custody/request.ts, type src/custody, src/audit, src/plc, src/sealing,
-    type src/directory/submit.ts, src/sequencer/held.ts, type src/sequencer, type src/notify,
+    type src/directory/submit.ts, src/campaign/ledger.ts, src/sequencer/held.ts, type src/sequencer, type src/notify,
     src/policy/canonical.ts, src/approval/matter.ts, type src/approval,
     type src/policy, type src/signer/signer.ts, drizzle-orm, pg, node:*`),
   'src/sequencer': ['src/audit', '@ipld/dag-cbor'],
@@ -155,6 +157,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/ed25519, src/files, src/logger.ts, src/main.ts, src/client, type src/api, src/custody/read-log.ts,
     src/audit, src/open-log.ts, src/sequencer, src/policy-files.ts,
     src/custody/request.ts, src/directory, src/ecdsa/native.ts, src/plc, src/policy,
+    src/recovery, src/bundle, src/ceremony, src/ecdsa, scripts/offline/command.ts,
+    scripts/offline/terminal.ts, scripts/offline/recovery, node:crypto, node:os, node:sqlite,
     type src/sealing, src/signer, src/store, node:fs, node:fs/promises, node:path, node:util,
     src/approval/officer-call.ts, scripts/offline/command.ts, scripts/offline/terminal.ts,
     node:crypto`),
@@ -256,7 +260,7 @@ const producers: Readonly<Record<string, readonly string[]>> = {
   TrustedIntent: ['src/recovery/trusted.ts'],
   ApprovedIntent: ['src/recovery/trusted.ts'],
   SignedRecovery: ['src/recovery/result.ts'],
-  RecordedOperation: ['src/store/submission.ts'],
+  RecordedOperation: ['src/store/submission.ts', 'src/store/recovery-ledger.ts'],
 }
 
 const MAX_LINES = 400

@@ -6,6 +6,7 @@ import {
   createFileBackend,
   createFileKey,
   importFileKey,
+  proveFileKey,
   readFileKeyDid,
 } from '../../../src/signer/file.ts'
 import type { KeyConfig } from '../../../src/policy/policy-set.ts'
@@ -39,6 +40,8 @@ export const filePlace: PlaceKind = {
       })),
     )
   },
+  prove: async (ground, { curve, did }, uri, challenge) =>
+    await proveFileKey(filesOf(ground), { name: uri.slice('file:'.length), curve, did }, challenge),
   look: async (ground, key, uri) => (await faultOf(ground, key, uri)) ?? 'ready',
   check: async (ground, key, uri) => {
     const fault = await faultOf(ground, key, uri)

@@ -3,6 +3,7 @@ import {
   createKmsKey,
   importKmsKey,
   listKmsKeys,
+  proveKmsKey,
 } from '../../../src/signer/awskms/admin.ts'
 import { parseAwsKmsPlace, parseAwsKmsUri } from '../../../src/signer/awskms/uri.ts'
 import { SignerError } from '../../../src/signer/signer.ts'
@@ -25,6 +26,8 @@ export const kmsPlace: PlaceKind = {
     const { problems } = await reportOn(uri, key)
     return problems[0] ?? 'ready'
   },
+  prove: async (_ground, { curve }, uri, challenge) =>
+    await proveKmsKey(parseAwsKmsUri(uri), curve, challenge),
   check: async (_ground, key, uri) => ({
     ...(await reportOn(uri, key)),
     readers: [

@@ -41,6 +41,11 @@ export type PlaceKind = {
   list(ground: Ground, uri: string): Promise<readonly FoundKey[]>
   /** In a few words: `ready`, or what is wrong. Uses no key. */
   look(ground: Ground, key: KeyConfig, uri: string): Promise<string>
+  /**
+   * Signs the probe of a challenge (32 bytes), which is never an operation: that the key is here.
+   * @returns r‖s, low-S @throws SignerError
+   */
+  prove(ground: Ground, key: KeyConfig, uri: string, challenge: Uint8Array): Promise<Uint8Array>
   /** Whether the key is there, the pinned one and guarded. May use the key. */
   check(ground: Ground, key: KeyConfig, uri: string): Promise<Checked>
 }

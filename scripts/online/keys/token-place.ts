@@ -1,9 +1,11 @@
 import { latchDir } from '../../../src/data-dir.ts'
+import { normaliseS } from '../../../src/ecdsa/release.ts'
 import type { KeyConfig } from '../../../src/policy/policy-set.ts'
 import { checkKey, createKey, importKey, listKeys } from '../../../src/signer/pkcs11/admin.ts'
 import type { TokenKey } from '../../../src/signer/pkcs11/admin.ts'
 import { pinOf } from '../../../src/signer/pkcs11/backend.ts'
 import { moduleEnvironment } from '../../../src/signer/pkcs11/environment.ts'
+import { runCommand } from '../../../src/signer/pkcs11/run-command.ts'
 import type { TokenAccess } from '../../../src/signer/pkcs11/run-command.ts'
 import { parseKeyUri, parseTokenUri } from '../../../src/signer/pkcs11/uri.ts'
 import type { KeyMatch, TokenUri } from '../../../src/signer/pkcs11/uri.ts'
@@ -36,6 +38,13 @@ export const tokenPlace: PlaceKind = {
       if (!(error instanceof SignerError)) throw error
       return `cannot be asked: ${error.message}`
     }
+  },
+  prove: async (ground, { curve }, uri, challenge) => {
+    const { key: match, ...token } = parseKeyUri(uri)
+    const nonce = challenge
+    const { signature } = await runCommand(accessOf(ground, token), { kind: 'prove', match, nonce })
+    if (signature === null) throw new SignerError('key-unusable', 'the token did not sign')
+    return normaliseS(curve, signature)
   },
   check: async (ground, { curve, did }, uri) => {
     try {

@@ -40,6 +40,7 @@ export function createStory(verify: EcdsaVerify) {
   const barred = new Set<string>()
   const owners = new Map<string, string>()
   const ours = new Map<string, { did: string; at: number }>()
+  const ceremonies = new Set<string>()
   const credentials = new Map<string, 'added' | 'revoked'>()
   let newest = 0
 
@@ -264,6 +265,13 @@ export function createStory(verify: EcdsaVerify) {
       case 'database.restored':
         if (entry.had > entry.size || entry.size > fact.index)
           say('more was put back than there was')
+        return
+      case 'ceremony.imported':
+        if (ceremonies.has(entry.ceremony)) say(`ceremony ${entry.ceremony} was imported before`)
+        ceremonies.add(entry.ceremony)
+        return
+      case 'ceremony.reported':
+        if (!ceremonies.has(entry.ceremony)) say(`ceremony ${entry.ceremony} was never imported`)
         return
       // What the service saw or did elsewhere: there is nothing in the log to hold it against.
       case 'operation.foreign':

@@ -18,6 +18,9 @@ import {
 import type { KMSClient } from '@aws-sdk/client-kms'
 import { formatDidKey } from '../../plc/did-key.ts'
 import type { Curve } from '../../plc/did-key.ts'
+import { derToCompact } from '../../ecdsa/der.ts'
+import { normaliseS } from '../../ecdsa/release.ts'
+import { probeDigest } from '../pkcs11/probe.ts'
 import { SignerError } from '../signer.ts'
 import { createKmsClient, openSdkClient } from './client.ts'
 import { faultOf } from './fault.ts'
@@ -127,6 +130,25 @@ export async function checkKmsKey(
     }
   } catch (error) {
     return { problems: [faultOf(error).message], remarks: [] }
+  } finally {
+    client.close()
+  }
+}
+
+/** Signs the probe of a challenge, and nothing else: that the key is there. r‖s, low-S. @throws SignerError */
+export async function proveKmsKey(
+  uri: AwsKmsUri,
+  curve: Curve,
+  challenge: Uint8Array,
+): Promise<Uint8Array> {
+  const client = createKmsClient(uri, DEFAULT_LIMITS)
+  try {
+    await client.checkCredentials()
+    const until = AbortSignal.timeout(DEFAULT_LIMITS.requestMs)
+    const { der } = await client.sign(uri.arn, probeDigest(challenge), until)
+    return normaliseS(curve, derToCompact(der))
+  } catch (error) {
+    throw new SignerError('unavailable', faultOf(error).message, { cause: error })
   } finally {
     client.close()
   }
