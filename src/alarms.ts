@@ -46,10 +46,11 @@ export function createAlarms(now: () => Date): Alarms {
 /** What an alarm can be about, the narrowest first. */
 const subjects = ['request', 'did', 'rule', 'key', 'place', 'caller']
 
-/** The same alarm about the same thing is told once an hour. */
+/** The same alarm about the same thing, or step of it, is told once an hour. */
 export function alarmNotice(fields: Fields, message: string, at: Date): NewNotice {
   const about = subjects.find((name) => typeof fields[name] === 'string')
-  const subject = about === undefined ? 'service' : String(fields[about])
+  const step = typeof fields['step'] === 'string' ? ` ${fields['step']}` : ''
+  const subject = `${about === undefined ? 'service' : String(fields[about])}${step}`
   const hour = at.toISOString().slice(0, 13)
   return {
     kind: 'alarm',

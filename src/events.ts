@@ -1,5 +1,5 @@
 import type { ForeignOperation } from './custody/compare.ts'
-import type { CustodyEvent } from './custody/events.ts'
+import type { AlarmedStep, CustodyEvent } from './custody/events.ts'
 import type { Logger } from './logger.ts'
 
 function foreignMessage(operation: ForeignOperation): string {
@@ -15,6 +15,10 @@ function foreignMessage(operation: ForeignOperation): string {
   }
 }
 
+function stepText(step: AlarmedStep): string {
+  return step.kind === 'signing' ? 'a key is being used' : `${step.kind} by ${step.by}`
+}
+
 /** One line per event of custody, for people and for alerting. `alarm: true` asks for a person. */
 export function reportTo(log: Logger): (event: CustodyEvent) => void {
   return (event) => {
@@ -24,6 +28,14 @@ export function reportTo(log: Logger): (event: CustodyEvent) => void {
           { ...event.limit, alarm: true, event: event.kind, request: event.requestId },
           `rule ${event.limit.rule}: ${event.limit.used} of ${event.limit.count} are used`,
         )
+      case 'rule-alarm': {
+        const rules = event.rules.join(', ')
+        const step = stepText(event.step)
+        return log.warn(
+          { alarm: true, event: event.kind, request: event.requestId, rules, step },
+          `break-glass: ${step}, under ${rules}`,
+        )
+      }
       case 'signing-failed':
         return log.error(
           {

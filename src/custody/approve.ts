@@ -4,7 +4,7 @@ import { verifyApproval } from '../approval/verify.ts'
 import type { VerifiedApproval } from '../approval/verify.ts'
 import { weigh } from '../approval/weigh.ts'
 import type { Weighed } from '../approval/weigh.ts'
-import { orBusy, verifyAll } from './ask.ts'
+import { orBusy, reportAlarmedStep, verifyAll } from './ask.ts'
 import type { Busy, CustodyDeps } from './ask.ts'
 import { askedCaseOf } from './asked-case.ts'
 import type { AskedCase, AskedRequest } from './asked-case.ts'
@@ -115,11 +115,21 @@ async function keep(deps: ApproveDeps, given: Case): Promise<SayResult> {
   const outcome = await deps.approvals.say<Stop>({ found, approval }, (snapshot) =>
     decide(deps, given, snapshot),
   )
-  if (outcome.kind === 'kept') return outcome
+  if (outcome.kind === 'kept') {
+    reportSaid(deps, given)
+    return outcome
+  }
   const { value } = outcome
   if (value.kind !== 'verify') return value
   // Another officer spoke meanwhile.
   return await keep(deps, { ...given, verified: await verifyAll(deps, { verified }, value.said) })
+}
+
+function reportSaid(deps: ApproveDeps, { found, approval, asked }: Case): void {
+  const { decision, person } = approval.statement
+  const kind = decision === 'approve' ? 'approved' : 'rejected'
+  const requestId = found.request.id
+  reportAlarmedStep(deps, { requestId, decision: asked.decision, step: { kind, by: person } })
 }
 
 function decide(

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { ApprovalError } from '../approval/error.ts'
 import type { RawApproval } from '../approval/evidence.ts'
 import { verifyApproval } from '../approval/verify.ts'
+import { requesterText } from '../approval/matter.ts'
 import type { Requester } from '../approval/matter.ts'
 import { DirectoryError } from '../directory/directory.ts'
 import type { PlcDirectory } from '../directory/directory.ts'
@@ -10,12 +11,12 @@ import type { SigningBytes } from '../plc/encode.ts'
 import { PlcError } from '../plc/error.ts'
 import type { UnsignedOperation } from '../plc/operation.ts'
 import type { EcdsaVerify } from '../plc/signature.ts'
-import { limitedRules } from '../policy/evaluate.ts'
+import { alarmRules, limitedRules } from '../policy/evaluate.ts'
 import type { Decision } from '../policy/evaluate.ts'
 import type { PreviousOperation } from '../policy/facts.ts'
 import type { KeyConfig, PolicySet } from '../policy/policy-set.ts'
 import type { Signer } from '../signer/signer.ts'
-import type { CustodyEvent } from './events.ts'
+import type { AlarmedStep, CustodyEvent } from './events.ts'
 import type { FindIdentity } from './find-identity.ts'
 import { askedText, rawKey } from './judge-quorum.ts'
 import type { Verified } from './question.ts'
@@ -199,6 +200,10 @@ async function put(deps: CustodyDeps, question: Question): Promise<Answer> {
     case 'denied':
       return denied(outcome.requestId, outcome.decision)
     case 'proposed':
+      reportAlarmedStep(deps, {
+        ...outcome,
+        step: { kind: 'asked', by: requesterText(question.requester) },
+      })
       return proposed(question, outcome)
     case 'claimed':
       return { ...outcome, question }
@@ -236,6 +241,16 @@ async function answerStop(deps: CustodyDeps, question: Question, stop: Stop): Pr
       return busy(null, 'the PLC directory cannot be read now, and this operation needs its head')
     }
   }
+}
+
+/** Loud where the policy says so. What is on record is in the entries; this is for people, now. */
+export function reportAlarmedStep(
+  { report }: Pick<CustodyDeps, 'report'>,
+  of: { readonly requestId: string; readonly decision: Decision; readonly step: AlarmedStep },
+): void {
+  const rules = alarmRules(of.decision)
+  if (rules.length === 0) return
+  report({ kind: 'rule-alarm', requestId: of.requestId, rules, step: of.step })
 }
 
 function proposed(question: Question, outcome: ClaimOutcome<never> & { kind: 'proposed' }): Answer {

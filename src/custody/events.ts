@@ -1,9 +1,22 @@
 import type { ForeignOperation, NullifiedOperation } from './compare.ts'
 import type { LimitUse } from '../policy/evaluate.ts'
 
+export type AlarmedStep =
+  | { readonly kind: 'asked'; readonly by: string }
+  | { readonly kind: 'approved' | 'rejected'; readonly by: string }
+  /** The key is about to be used. */
+  | { readonly kind: 'signing' }
+
 /** What operators are told as it happens. The record itself is in the audit entries. */
 export type CustodyEvent =
   | { readonly kind: 'limit-alarm'; readonly requestId: string; readonly limit: LimitUse }
+  /** A step under a break-glass rule: `alarm: true` in the policy. */
+  | {
+      readonly kind: 'rule-alarm'
+      readonly requestId: string
+      readonly rules: readonly string[]
+      readonly step: AlarmedStep
+    }
   | {
       readonly kind: 'signing-failed'
       readonly requestId: string

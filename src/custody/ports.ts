@@ -5,7 +5,7 @@ import type { JudgedRequest } from '../audit/entry.ts'
 import type { SigningBytes } from '../plc/encode.ts'
 import type { VerifiedLog } from '../plc/log.ts'
 import type { SignedOperation } from '../plc/operation.ts'
-import type { Decision, LimitUse } from '../policy/evaluate.ts'
+import type { Decision } from '../policy/evaluate.ts'
 import type { OperationCounts, PreviousOperation, Subject } from '../policy/facts.ts'
 import type { OperationClass, Rule } from '../policy/policy-set.ts'
 import type { CommittedIntent, VerifiedSignature } from '../signer/signer.ts'
@@ -133,7 +133,8 @@ export type ClaimOutcome<T> =
   | {
       readonly kind: 'claimed'
       readonly intent: CommittedIntent
-      readonly limits: readonly LimitUse[]
+      /** The grounds of it. */
+      readonly decision: Decision
     }
 
 /** The store is overloaded or away. Nothing is known of the call; asking again finds out. */

@@ -4,7 +4,7 @@ import { verifySignature } from '../plc/signature.ts'
 import { verifyForRelease } from '../signer/release.ts'
 import { SignerError } from '../signer/signer.ts'
 import type { CommittedIntent, VerifiedSignature } from '../signer/signer.ts'
-import { ask, busy, orBusy } from './ask.ts'
+import { ask, busy, orBusy, reportAlarmedStep } from './ask.ts'
 import { TamperedError } from './ports.ts'
 import type { StoredRequest } from './ports.ts'
 import type { Answer, Ask, Busy, CustodyDeps, Denied, Malformed, Rejected, Waiting } from './ask.ts'
@@ -127,8 +127,11 @@ function expiry(deadline: AbortSignal): Promise<never> {
   })
 }
 
-function reportAlarms(deps: CustodyDeps, { intent, limits }: Claimed): void {
+/** Before the key is used: of what a crash cut short somebody has heard. */
+function reportAlarms(deps: CustodyDeps, { intent, decision }: Claimed): void {
   const { requestId } = intent.authorized
+  reportAlarmedStep(deps, { requestId, decision, step: { kind: 'signing' } })
+  const limits = decision.kind === 'deny' ? [] : decision.limits
   for (const limit of limits) {
     if (limit.alarm) deps.report({ kind: 'limit-alarm', requestId, limit })
   }

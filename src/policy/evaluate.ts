@@ -74,6 +74,12 @@ export function cellOf(facts: Facts): Cell {
   }
 }
 
+/** Those of a decision's rules under which every step is an alarm: break-glass is loud. */
+export function alarmRules(decision: Decision): string[] {
+  if (decision.kind !== 'require') return []
+  return decision.requirements.filter(({ alarm }) => alarm).map(({ rule }) => rule)
+}
+
 type Counts = Pick<Circumstances, 'ruleCounts' | 'didRuleCounts'>
 
 /**

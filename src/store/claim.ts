@@ -201,7 +201,7 @@ function planClaim(
     entries: encodeAll(now, entries),
     answer: () => ({
       kind: 'claimed',
-      limits: decision.kind === 'deny' ? [] : decision.limits,
+      decision,
       // Only made here, and `answer` is only called after the commit.
       intent: Object.freeze({ authorized, lease }) as CommittedIntent,
     }),

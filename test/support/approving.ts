@@ -15,9 +15,12 @@ import { saidBy, withOfficers } from './officers.ts'
 export type Approving = Awaited<ReturnType<typeof openApproving>>
 
 /** Custody with officers: alice and bob of one organisation, carol and dora of another. */
-export async function openApproving(options: { operatedBy?: readonly string[] } = {}) {
+export async function openApproving({
+  policy = withOfficers,
+  ...options
+}: { operatedBy?: readonly string[]; policy?: (shipped: string) => string } = {}) {
   const custody = await openCustody({
-    policy: withOfficers,
+    policy,
     roster: rosterYaml(Object.values(persons)),
     ...options,
   })
