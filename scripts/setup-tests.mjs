@@ -1,4 +1,5 @@
-// What the tests need beyond the packages: a compiler, SoftHSM2, age, strace, and addons built with the compiler.
+// What the tests need beyond the packages: a compiler, SoftHSM2, age, strace, Chromium, and addons built with
+// the compiler.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,6 +18,7 @@ const programs = {
   'pkcs11-tool': 'opensc',
   age: 'age',
   strace: 'strace',
+  chromium: 'chromium',
 }
 const emulator = join(root, 'test/support/kms-emulator')
 
