@@ -1,12 +1,14 @@
 import { benchAudit } from './audit.ts'
 import { benchEnroll } from './enroll.ts'
 import { benchPolicy } from './policy.ts'
+import { benchRecovery } from './recovery.ts'
 import { benchSign } from './sign.ts'
 
 const benchmarks: Readonly<Record<string, (args: string[]) => Promise<object>>> = {
   audit: benchAudit,
   enroll: benchEnroll,
   policy: benchPolicy,
+  recovery: benchRecovery,
   sign: benchSign,
 }
 
@@ -17,6 +19,7 @@ const usage = `Usage: npm run bench -- NAME [--json] [options]
   audit [--part service|verify] [--entries N]       what the audit log costs, how soon it is checkpointed,
                                                     and how long it takes to verify a million entries
   policy                                            decisions per second for 200 rules and 50 officers
+  recovery [--accounts N]                           what an account costs in a ceremony: verify, derive, sign, check
   enroll [--count N]                                identities taken into care from a file of audit logs
 
 With --json, the last line is one JSON object.
