@@ -186,7 +186,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   // It measures the service from outside and the store from inside.
   'scripts/bench': list(`
     src, scripts/online/verify, test/support, test/approval/cases.ts, test/policy/cases.ts,
-    drizzle-orm, type pg, @did-plc/lib, @atproto/crypto, @ipld/dag-cbor, node:*`),
+    drizzle-orm, type pg, node:*`),
   'scripts/fuzz': ['src/plc', 'src/client', 'test/support', 'test/e2e/support', 'node:*'],
   // The launchers run before anything is installed.
   'scripts/*.mjs': ['node:*'],
@@ -212,14 +212,14 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   nodemailer: ['src/notify/mail.ts'],
   yaml: ['src/policy/yaml.ts', 'src/development.ts'],
   secp256k1: ['src/ecdsa/native.ts'],
-  '@atproto/crypto': ['src/plc', 'src/ecdsa', 'src/signer', 'scripts/bench/recovery-pass.ts'],
-  '@did-plc/lib': ['scripts/bench/recovery-pass.ts'],
+  '@atproto/crypto': ['src/plc', 'src/ecdsa', 'src/signer'],
+  '@did-plc/lib': [],
   '@aws-sdk/client-kms': ['src/signer/awskms/client.ts', 'src/signer/awskms/admin.ts'],
   'node:process': [],
   esbuild: ['scripts/build-ceremony.ts'],
   pkcs11js: ['src/signer/pkcs11/module.ts'],
   'node:module': list(`
-    scripts/bench/recovery-pass.ts, src/ecdsa/native.ts, src/store/private-server-binaries.ts, src/signer/pkcs11/module.ts,
+    src/ecdsa/native.ts, src/store/private-server-binaries.ts, src/signer/pkcs11/module.ts,
     scripts/build-ceremony.ts`),
   'node:child_process': [
     'src/store/private-server-program.ts',
