@@ -18,7 +18,7 @@ export async function reference(logs: readonly Row[][], purpose: Purpose): Promi
   const { lost, did: replacement, recovery, secret } = purpose
   const keypair = await Secp256k1Keypair.import(secret)
   for (const rows of logs) {
-    const operations = rows.map(({ operation }) => operation as plc.CompatibleOpOrTombstone)
+    const operations: plc.CompatibleOpOrTombstone[] = rows.map(({ operation }) => operation)
     const data = await plc.validateOperationLog(rows[0]!.did, operations)
     if (data === null) throw new Error('a tombstone')
     const rotationKeys = data.rotationKeys.map((key) => (key === lost ? replacement : key))
