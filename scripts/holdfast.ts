@@ -64,6 +64,10 @@ const commands: Readonly<
       'recovery status [CEREMONY] [--list STATE]',
     load: async () => (await import('./online/recovery.ts')).recovery,
   },
+  drill: {
+    usage: 'drill [--accounts N]',
+    load: async () => (await import('./drill/drill.ts')).drill,
+  },
   log: {
     usage: 'log history DID | log data DID | log verify FILE',
     load: async () => logCommand,

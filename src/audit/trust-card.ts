@@ -10,8 +10,8 @@ import { count, fieldsOf, list, text } from './read.ts'
 
 /** What somebody trusts, from hands of their own and never from what they judge by it. */
 export type TrustCard = {
-  /** The key that signs the log's checkpoints; its name is the log's. */
-  readonly log: NoteKey
+  /** The key that signs the log's checkpoints; its name is the log's. null: the card is for a ceremony only. */
+  readonly log: NoteKey | null
   readonly witnesses: readonly NoteKey[]
   /** Hex digests of the policy sets that may have been in force; null: any. */
   readonly policies: readonly string[] | null
@@ -28,7 +28,7 @@ export type TrustCard = {
 const FIELDS = ['trust', 'log', 'witnesses', 'policies', 'seen', 'ceremony']
 
 /**
- * A trust card: strict YAML with `trust: holdfast/trust/v1` and `log: VKEY`, and if wanted `witnesses`
+ * A trust card: strict YAML with `trust: holdfast/trust/v1`, `log: VKEY` (a card for a ceremony may do without), and if wanted `witnesses`
  * (vkeys), `policies` (hex), `seen` (`size`, and `root` in base64) and, for a ceremony, `ceremony` (`env`, the
  * did:key `recovery`, and the digest `roster` where there are officers).
  * @throws AuditError `malformed`, naming the field
@@ -40,7 +40,8 @@ export function parseTrustCard(card: string): TrustCard {
   if (fields['trust'] !== 'holdfast/trust/v1') throw malformed('trust: must be holdfast/trust/v1')
   const { log, witnesses = [], policies, seen, ceremony } = fields
   return {
-    log: keyOf('log', text(log, 'log'), ED25519),
+    log:
+      log === undefined && ceremony !== undefined ? null : keyOf('log', text(log, 'log'), ED25519),
     witnesses: list(text)(witnesses, 'witnesses').map((vkey) =>
       keyOf('witnesses', vkey, COSIGNATURE),
     ),
@@ -51,6 +52,12 @@ export function parseTrustCard(card: string): TrustCard {
     seen: seen === undefined ? null : seenOf(fieldsOf(seen, 'seen')),
     ceremony: ceremony === undefined ? null : ceremonyOf(fieldsOf(ceremony, 'ceremony')),
   }
+}
+
+/** For who judges a log. @throws AuditError `malformed` where the card names none */
+export function logKeyOf({ log }: TrustCard): NoteKey {
+  if (log === null) throw malformed('log: is missing; it is the key of the log')
+  return log
 }
 
 function parsed(card: string): unknown {

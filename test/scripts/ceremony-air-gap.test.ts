@@ -16,6 +16,7 @@ import {
   soloPolicies,
   writeBundle,
 } from '../support/recovery.ts'
+import { hasNamespaces } from '../support/run-command.ts'
 import { missingForPkcs11, openSoftHsm } from '../support/softhsm.ts'
 
 // The one file that is built, in a network namespace without any interface, every call to the kernel's
@@ -25,7 +26,7 @@ const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const works = (program: string, ...args: string[]) => spawnSync(program, args).status === 0
 const missing = [
-  ...(works('unshare', '-n', 'true') ? [] : ['a network namespace (root, util-linux)']),
+  ...(hasNamespaces() ? [] : ['a network namespace (root, util-linux)']),
   ...(works('strace', '-V') ? [] : ['strace']),
 ].join(', ')
 

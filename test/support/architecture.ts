@@ -174,7 +174,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'scripts/online/verify': list(`
     ${pureFolders.join(', ')}, src/ecdsa, src/ed25519, src/sequencer/held.ts, node:fs,
     node:os, node:util, node:worker_threads`),
-  'scripts/holdfast.ts': ['scripts/online', 'node:util'],
+  'scripts/holdfast.ts': ['scripts/online', 'scripts/drill', 'node:util'],
+  // It stands on the real PDS and PLC server, which the end-to-end tests bring along.
+  'scripts/drill': list(`
+    src, scripts/online/command.ts, test/support, test/e2e/support, node:*`),
   // Air-gapped: what it reaches is bounded further by a rule of its own.
   'scripts/offline': list(`
     src/ceremony, src/words, src/plc, src/recovery, src/bundle, src/audit, src/policy, src/ecdsa, src/files, src/signer/signer.ts,

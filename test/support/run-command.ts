@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 const programOf = (name: string) =>
@@ -14,7 +14,12 @@ type Options = {
   readonly input?: string
   /** For Node, before the program. */
   readonly flags?: readonly string[]
+  /** A command that runs it all, such as one that takes the network away. */
+  readonly wrapper?: readonly string[]
 }
+
+/** Whether `unshare -n` gives a program a network namespace without any interface. */
+export const hasNamespaces = (): boolean => spawnSync('unshare', ['-n', 'true']).status === 0
 
 /** `scripts/holdfast ARGS…` as a process of its own, with this environment and no other. */
 export async function runCommand(args: readonly string[], options: Options = {}): Promise<Ran> {
@@ -32,9 +37,10 @@ export async function runCeremony(
 async function runProgram(
   program: string,
   args: readonly string[],
-  { env = {}, cwd, input = '', flags = [] }: Options,
+  { env = {}, cwd, input = '', flags = [], wrapper = [] }: Options,
 ): Promise<Ran> {
-  const child = spawn(process.execPath, [...flags, program, ...args], {
+  const [command = '', ...rest] = [...wrapper, process.execPath, ...flags, program, ...args]
+  const child = spawn(command, rest, {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     ...(cwd === undefined ? {} : { cwd }),
   })

@@ -15,6 +15,20 @@ export async function readAuditLog(plcUrl: string, did: string): Promise<Listed[
   return (await response.json()) as Listed[]
 }
 
+/** Past every PDS, as whoever has a key can. */
+export async function submitToDirectory(
+  plcUrl: string,
+  did: string,
+  operation: object,
+): Promise<void> {
+  const response = await fetch(`${plcUrl}/${did}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(operation),
+  })
+  if (!response.ok) throw new Error(`${did}: ${response.status} ${await response.text()}`)
+}
+
 /** Everything on the directory, oldest first. */
 export async function readExport(plcUrl: string): Promise<Listed[]> {
   const all = new Map<string, Listed>()
@@ -47,6 +61,7 @@ export async function assertSoundLog(did: string, log: readonly Listed[]): Promi
 }
 
 function rotationKeysOf(operation: Entry['operation'] | undefined): readonly string[] {
+  if (operation?.type === 'create') return [operation.recoveryKey, operation.signingKey]
   return operation?.type === 'plc_operation' ? operation.rotationKeys : []
 }
 

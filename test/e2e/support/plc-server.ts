@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { Client } from 'pg'
 import { openPrivateServer } from '../../../src/store/private-server.ts'
 import { silentLog } from '../../support/data-dir.ts'
 import { startMain } from './child.ts'
@@ -6,7 +7,13 @@ import type { Child } from './child.ts'
 
 /** The npm `@did-plc/server` 0.0.1 (2023): the real rules of rotation and nullification over real
  *  Postgres, but no size limits, no rate limits, no `seq` and no stream; `directory.ts` has those. */
-export type PlcServer = { url: string; child: Child; stop(): Promise<void> }
+export type PlcServer = {
+  url: string
+  child: Child
+  /** A genesis of the old form: the directory has many for ever, and takes no new one. */
+  putLegacy(entry: { did: string; operation: object; cid: string; createdAt: Date }): Promise<void>
+  stop(): Promise<void>
+}
 
 /** Starts it in a process of its own, on a Postgres of its own below `dir`. */
 export async function startPlcServer(dir: string): Promise<PlcServer> {
@@ -27,7 +34,20 @@ export async function startPlcServer(dir: string): Promise<PlcServer> {
       await database.release()
     }
     // `localhost`, since the PDS's own fetch refuses an IP address even in development mode
-    return { url: `http://localhost:${port}`, child, stop }
+    const putLegacy: PlcServer['putLegacy'] = async ({ did, operation, cid, createdAt }) => {
+      const client = new Client({ connectionString: url.href })
+      await client.connect()
+      try {
+        await client.query(
+          `INSERT INTO operations (did, operation, cid, nullified, "createdAt")
+            VALUES ($1, $2, $3, false, $4)`,
+          [did, JSON.stringify(operation), cid, createdAt],
+        )
+      } finally {
+        await client.end()
+      }
+    }
+    return { url: `http://localhost:${port}`, child, putLegacy, stop }
   } catch (error) {
     await database.release()
     throw error

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { AuditError } from '../../../../src/audit/error.ts'
 import { parseProof, verifyProof } from '../../../../src/audit/proof.ts'
-import { parseTrustCard } from '../../../../src/audit/trust-card.ts'
+import { logKeyOf, parseTrustCard } from '../../../../src/audit/trust-card.ts'
 import { verifyEd25519 } from '../../../../src/ed25519/openssl.ts'
 import { asciiJson, escapeText } from '../../../../src/plc/text.ts'
 
@@ -21,7 +21,7 @@ export function auditProofVerify(args: string[]): number {
   }
   try {
     const card = parseTrustCard(readFileSync(options.trust, 'utf8'))
-    return judge(readFileSync(options.file), { keys: [card.log], json: options.json })
+    return judge(readFileSync(options.file), { keys: [logKeyOf(card)], json: options.json })
   } catch (error) {
     const message = error instanceof Error ? escapeText(error.message) : String(error)
     process.stderr.write(`cannot run: ${message}\n`)

@@ -3,7 +3,7 @@ import { openCheckpoint } from '../../../../src/audit/checkpoint.ts'
 import type { VerifiedCheckpoint } from '../../../../src/audit/checkpoint.ts'
 import { parseVkey } from '../../../../src/audit/note.ts'
 import type { NoteKey } from '../../../../src/audit/note.ts'
-import { parseTrustCard } from '../../../../src/audit/trust-card.ts'
+import { logKeyOf, parseTrustCard } from '../../../../src/audit/trust-card.ts'
 import type { TrustCard } from '../../../../src/audit/trust-card.ts'
 import type { Anchor } from '../../../../src/audit/verify/verify-log.ts'
 import { verifyEd25519 } from '../../../../src/ed25519/openssl.ts'
@@ -35,7 +35,7 @@ export type Trust = {
  */
 export function openTrust({ dir, trust, checkpoint, maxAge }: Options, now: number): Trust {
   const card = trust === null ? null : parseTrustCard(readFileSync(trust, 'utf8'))
-  const key = card?.log ?? parseVkey(needed(dir, 'log.vkey').trim())
+  const key = card === null ? parseVkey(needed(dir, 'log.vkey').trim()) : logKeyOf(card)
   const keys = [key, ...(card?.witnesses ?? [])]
   const opened = openCheckpoint(Buffer.from(needed(dir, 'checkpoint')), keys, verifyEd25519)
   const anchors = [
