@@ -104,7 +104,10 @@ async function signOne(
   const judged = judge({ request, unsigned, operation, previous, policies, now })
   put({ kind: 'request.proposed', ...judged }, now)
   const { digest, keyDid } = judged
-  put({ kind: 'signature.intended', request, lease, digest, keyDid, replaces: [] }, now)
+  put(
+    { kind: 'signature.intended', request, lease, digest, keyDid, replaces: [], agreement: null },
+    now,
+  )
   const signature = await key.sign(unsigned)
   const signed = attachSignature(operation, signature)
   const bytes = encodeSignedOperation(signed)

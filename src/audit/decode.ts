@@ -120,7 +120,14 @@ const shapes: {
   ],
   'request.failed': [{ request: text, reason: text }],
   'signature.intended': [
-    { request: text, lease: text, digest: bytes, keyDid: text, replaces: list(text) },
+    {
+      request: text,
+      lease: text,
+      digest: bytes,
+      keyDid: text,
+      replaces: list(text),
+      agreement: orNull(read.fields({ audience: text, roster: bytes })),
+    },
   ],
   'signature.produced': [
     {
@@ -165,6 +172,7 @@ const shapes: {
     },
   ],
   'policy.changed': [{ digest: bytes, set: bytes }],
+  'roster.changed': [{ digest: bytes, roster: bytes }],
   'did.enrolled': [{ did: text, caller: text, head: text }],
   'caller.added': [serial],
   'caller.revoked': [serial],

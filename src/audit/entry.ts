@@ -80,6 +80,8 @@ export type AuditEntry =
       readonly digest: Uint8Array
       readonly keyDid: string
       readonly replaces: readonly string[]
+      /** Where officers had to agree: by which name they know this service, and the roster then in force. */
+      readonly agreement: { readonly audience: string; readonly roster: Uint8Array } | null
     } & RequestId)
   | ({
       readonly kind: 'signature.produced'
@@ -161,6 +163,8 @@ export type AuditEntry =
     }
   /** The policies in force from here on, as the canonical bytes whose SHA-256 is their digest. */
   | { readonly kind: 'policy.changed'; readonly digest: Uint8Array; readonly set: Uint8Array }
+  /** The officers in force from here on, in the same way. */
+  | { readonly kind: 'roster.changed'; readonly digest: Uint8Array; readonly roster: Uint8Array }
   | {
       readonly kind: 'did.enrolled'
       readonly did: string
@@ -247,6 +251,7 @@ function subjectOf(entry: AuditEntry): string {
     case 'database.restored':
       return String(entry.size)
     case 'policy.changed':
+    case 'roster.changed':
       return Buffer.from(entry.digest).toString('hex')
     case 'did.enrolled':
       return entry.did

@@ -4,7 +4,7 @@ import type { Decision } from '../policy/evaluate.ts'
 import type { PreviousOperation, Subject } from '../policy/facts.ts'
 import type { PolicySet } from '../policy/policy-set.ts'
 import type { Matter } from '../approval/matter.ts'
-import { matterOf } from './matter.ts'
+import { matterOf } from '../approval/operation-matter.ts'
 import type { Asked, StoredRequest } from './ports.ts'
 
 /** A request that officers were asked about. */

@@ -149,7 +149,7 @@ function askOfficers(
 }
 
 function claim(
-  { requestId, bytes, subject }: Question,
+  { requestId, bytes, subject, audience }: Question,
   { decision, judgement, waiting, supersedes }: Grounds<Decision>,
   agreement?: Agreement,
 ): Verdict<Stop> {
@@ -165,6 +165,10 @@ function claim(
     }),
     reclaims: waiting,
     supersedes,
+    agreement:
+      agreement === undefined || agreement.roster === null
+        ? null
+        : { audience, roster: agreement.roster.digest },
   }
 }
 

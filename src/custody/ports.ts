@@ -116,6 +116,8 @@ export type Verdict<T> =
       readonly reclaims: StoredRequest | null
       /** Rivals that end here; those with a signature are named as replaced. */
       readonly supersedes: readonly StoredRequest[]
+      /** Where officers agreed: who they are, and by which name they know this service. */
+      readonly agreement: { readonly audience: string; readonly roster: Uint8Array } | null
     }
 /** A request that ends without a signature, by the state in which it was judged. */
 export type Ending = {

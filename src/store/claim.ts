@@ -174,7 +174,7 @@ function planProposal(
 function planClaim(
   input: ClaimInput,
   { now }: ClaimSnapshot,
-  { judged, authorized, reclaims, supersedes }: Verdict<unknown> & { kind: 'claim' },
+  { judged, authorized, reclaims, supersedes, agreement }: Verdict<unknown> & { kind: 'claim' },
 ): Plan {
   const { requestId: id } = authorized
   const lease = randomUUID()
@@ -186,7 +186,15 @@ function planClaim(
       (rival) => ({ kind: 'request.superseded', request: rival.id, by: id }) as const,
     ),
     { kind: 'request.proposed', request: id, ...judged },
-    { kind: 'signature.intended', request: id, lease, digest: input.digest, keyDid, replaces },
+    {
+      kind: 'signature.intended',
+      request: id,
+      lease,
+      digest: input.digest,
+      keyDid,
+      replaces,
+      agreement,
+    },
   ]
   return {
     request: {

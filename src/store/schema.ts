@@ -321,6 +321,8 @@ export const followed = pgTable('followed', {
 export const policySets = pgTable('policy_sets', {
   id: bigserial({ mode: 'bigint' }).primaryKey(),
   digest: bytea().notNull(),
+  /** The digest of the officers with them; null where there are none. */
+  roster: bytea(),
   at: at('at').notNull(),
 })
 

@@ -75,6 +75,7 @@ export const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind
       digest,
       keyDid: dids.online,
       replaces: ['other'],
+      agreement: { audience: 'https://holdfast.example', roster: digest },
     },
     REQUEST,
   ],
@@ -114,6 +115,10 @@ export const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind
   ],
   'policy.changed': [
     { kind: 'policy.changed', digest, set: policySetBytes(policySet()) },
+    Buffer.from(digest).toString('hex'),
+  ],
+  'roster.changed': [
+    { kind: 'roster.changed', digest, roster: new Uint8Array(90) },
     Buffer.from(digest).toString('hex'),
   ],
   'operation.foreign': [

@@ -16,7 +16,6 @@ const pureFiles = [
   'judge.ts',
   'judge-quorum.ts',
   'question.ts',
-  'matter.ts',
   'asked-case.ts',
   'rivals.ts',
   'request.ts',
@@ -36,6 +35,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/plc, src/policy, src/ecdsa/der.ts, src/ecdsa/error.ts, src/ecdsa/release.ts,
     @ipld/dag-cbor, zod, node:crypto`),
   'src/audit': ['src/plc', 'src/policy', '@ipld/dag-cbor', 'node:crypto'],
+  // It judges what officers said by the same code as the service.
+  'src/audit/verify': list(`
+    src/audit, src/approval, src/plc, src/policy, node:crypto`),
   'src/words': ['@scure/bip39', 'node:crypto'],
   'src/ceremony': list(`
     src/plc, src/policy, src/approval, src/audit, @ipld/dag-cbor, zod, node:crypto`),
@@ -83,7 +85,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/store': list(`
     src/custody/ports.ts, src/custody/request.ts, type src/custody, src/audit, src/plc, src/sealing,
     type src/directory/submit.ts, src/campaign/ledger.ts, src/sequencer/held.ts, type src/sequencer, type src/notify,
-    src/policy/canonical.ts, src/approval/matter.ts, type src/approval,
+    src/policy/canonical.ts, src/policy/parse/roster.ts, src/approval/matter.ts, type src/approval,
     type src/policy, type src/signer/signer.ts, drizzle-orm, pg, node:*`),
   'src/sequencer': ['src/audit', '@ipld/dag-cbor'],
   'src/sequencer/held-file.ts': ['src/sequencer', 'node:crypto', 'node:fs/promises', 'node:path'],
@@ -167,7 +169,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     scripts/online/command.ts, src/approval, src/config.ts, src/ecdsa, src/plc, src/signer/pkcs11,
     scripts/offline, node:crypto, node:fs/promises`),
   'scripts/online/officers': list(`
-    scripts/online, src/api, src/approval, src/client, src/config.ts, src/custody/matter.ts,
+    scripts/online, src/api, src/approval, src/client, src/config.ts,
     src/custody/read-log.ts, src/directory, src/ecdsa, src/files, src/plc, src/policy,
     src/policy-files.ts, src/signer/pkcs11, src/words, scripts/offline, node:crypto,
     node:fs/promises, node:util`),

@@ -1,3 +1,5 @@
+import { ApprovalError } from '../../approval/error.ts'
+import { verifyApproval } from '../../approval/verify.ts'
 import {
   cidOfEncoded,
   decodeSignedOperation,
@@ -15,19 +17,25 @@ import { evaluate } from '../../policy/evaluate.ts'
 import type { Decision } from '../../policy/evaluate.ts'
 import type { PreviousOperation } from '../../policy/facts.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
+import type { Roster } from '../../policy/roster.ts'
 import { decodeEntry } from '../decode.ts'
-import type { JudgedRequest } from '../entry.ts'
+import type { AuditEntry, JudgedRequest } from '../entry.ts'
 import { AuditError } from '../error.ts'
-import type { Fact, JudgedFact, ProducedFact } from './fact.ts'
+import type { Asks, Fact, JudgedFact, ProducedFact } from './fact.ts'
 import { isEqual } from './is-equal.ts'
 
-/** Policy sets by the hex of their digest. */
-export type KnownPolicies = ReadonlyMap<string, PolicySet>
+/** What was in force at some time: policy sets by the hex of their digest, and the officers of each epoch. */
+export type KnownRules = {
+  readonly policies: ReadonlyMap<string, PolicySet>
+  readonly rosters: readonly Roster[]
+}
 
 /** What an entry says does not follow from its own bytes. */
 class Wrong extends Error {
   override readonly name = 'Wrong'
 }
+
+const ours = [AuditError, PlcError, ApprovalError, Wrong]
 
 /** Signed bytes that were seen in this run, by request. */
 type Open = Map<string, { readonly fact: JudgedFact; readonly bytes: SigningBytes }>
@@ -40,13 +48,13 @@ type Open = Map<string, { readonly fact: JudgedFact; readonly bytes: SigningByte
  */
 export async function examineRun(
   run: { readonly start: number; readonly bodies: readonly Uint8Array[] },
-  policies: KnownPolicies,
+  rules: KnownRules,
   verify: EcdsaVerify,
 ): Promise<Fact[]> {
   const open: Open = new Map()
   const facts: Fact[] = []
   for (const [at, body] of run.bodies.entries()) {
-    facts.push(await examineEntry({ index: run.start + at, body }, { policies, verify, open }))
+    facts.push(await examineEntry({ index: run.start + at, body }, { ...rules, verify, open }))
   }
   // Only what is still unsigned at the end needs its bytes later.
   return facts.map((fact) =>
@@ -58,7 +66,7 @@ export async function examineRun(
 
 async function examineEntry(
   { index, body }: { index: number; body: Uint8Array },
-  deps: { policies: KnownPolicies; verify: EcdsaVerify; open: Open },
+  deps: KnownRules & { verify: EcdsaVerify; open: Open },
 ): Promise<Fact> {
   try {
     const { at, entry } = decodeEntry(body)
@@ -67,7 +75,10 @@ async function examineEntry(
       case 'request.denied': {
         const policy = hex(entry.policy)
         const set = deps.policies.get(policy)
-        if (set === undefined) return { index, is: 'deferred', policy, body: body.slice() }
+        if (set === undefined) {
+          const lacks = `decided under policies ${policy}`
+          return { index, is: 'deferred', lacks, body: body.slice() }
+        }
         const { fact: of, bytes } = judge(entry, at, set)
         if (entry.kind === 'request.proposed') deps.open.set(entry.request, { fact: of, bytes })
         return { index, is: 'judged', at, of }
@@ -81,6 +92,9 @@ async function examineEntry(
         const of = await checkSignature(claim, { ...known.fact, bytes: known.bytes }, deps.verify)
         return { index, is: 'produced', at, of }
       }
+      case 'approval.recorded':
+      case 'rejection.recorded':
+        return await examineSaid({ index, at, entry, body }, deps)
       default:
         return { index, is: 'plain', at, of: entry }
     }
@@ -89,13 +103,29 @@ async function examineEntry(
   }
 }
 
+type Said = AuditEntry & { readonly kind: 'approval.recorded' | 'rejection.recorded' }
+
+async function examineSaid(
+  found: { index: number; at: number; entry: Said; body: Uint8Array },
+  { rosters, verify }: { rosters: readonly Roster[]; verify: EcdsaVerify },
+): Promise<Fact> {
+  const { index, at, entry, body } = found
+  const { kind, request, statement, evidence } = entry
+  try {
+    const approval = await verifyApproval({ raw: { statement, evidence }, rosters, verify })
+    return { index, is: 'said', at, of: { kind, request, approval } }
+  } catch (error) {
+    if (!(error instanceof ApprovalError) || error.code !== 'unknown-roster') throw error
+    return { index, is: 'deferred', lacks: 'it names officers', body: body.slice() }
+  }
+}
+
 function problemOf(error: unknown): { is: 'wrong' | 'unknown'; message: string } {
   if (error instanceof AuditError && error.code === 'unknown-version') {
     return { is: 'unknown', message: error.message }
   }
-  const ours = error instanceof AuditError || error instanceof PlcError || error instanceof Wrong
-  if (!ours) throw error
-  return { is: 'wrong', message: error.message }
+  if (!ours.some((known) => error instanceof known)) throw error
+  return { is: 'wrong', message: (error as Error).message }
 }
 
 type JudgedEntry = JudgedRequest & { readonly kind: JudgedFact['kind'] }
@@ -112,8 +142,9 @@ function judge(
   must(previous === null || previous.cid === operation.prev, 'prev names another operation')
   const key = policies.keys.find(({ id }) => id === entry.key)
   if (key?.did !== entry.keyDid) throw new Wrong('its key is not one of its policies')
+  const subject = { caller: entry.caller, key, operation, previous }
   const { facts, decision } = decideAgain({
-    subject: { caller: entry.caller, key, operation, previous },
+    subject,
     circumstances: {
       now: new Date(at),
       observedHead: entry.observedHead,
@@ -136,10 +167,21 @@ function judge(
     standing,
     digest: hex(entry.digest),
     prev: operation.prev,
-    needsApproval: decision.kind === 'require',
+    asks: decision.kind === 'require' ? asksOf(entry, { decision, subject, bytes }) : null,
     unsigned: null,
   }
   return { fact, bytes }
+}
+
+function asksOf(
+  { caller, officer, policy }: JudgedEntry,
+  asked: Pick<Asks, 'decision' | 'subject' | 'bytes'>,
+): Asks {
+  const requester =
+    officer === null
+      ? { kind: 'caller' as const, name: caller }
+      : { kind: 'person' as const, id: officer }
+  return { ...asked, policy: hex(policy), requester }
 }
 
 function decideAgain(input: Parameters<typeof evaluate>[0]): ReturnType<typeof evaluate> {

@@ -1,11 +1,11 @@
 import type { EcdsaVerify } from '../../plc/signature.ts'
 import { quoteText } from '../../plc/text.ts'
-import { decodePolicySet } from '../../policy/canonical.ts'
-import { PolicyError } from '../../policy/error.ts'
-import type { PolicySet } from '../../policy/policy-set.ts'
-import { isEqual } from './is-equal.ts'
+import type { AuditEntry } from '../entry.ts'
+import { agreementProblems, askedOf, isOver, isSo, takeSaid } from './agreement.ts'
+import type { Asked, Case } from './agreement.ts'
 import { examineRun, settleSignature } from './examine.ts'
-import type { Fact, Finding, JudgedFact, ProducedFact } from './fact.ts'
+import type { Fact, Finding, JudgedFact, ProducedFact, SaidFact } from './fact.ts'
+import { createInForce, hexOf } from './in-force.ts'
 
 /** Transactions commit in another order than their clocks say, within bounds far below this. */
 const CLOCK_MS = 60_000
@@ -16,6 +16,7 @@ type State = 'proposed' | 'denied' | 'intended' | 'produced' | 'confirmed' | 'en
 type Known = {
   state: State
   judged: JudgedFact
+  asked: Asked | null
   lease: string | null
   cid: string | null
   did: string | null
@@ -25,15 +26,18 @@ export type Story = Awaited<ReturnType<typeof createStory>>
 
 /**
  * Holds the entries of a log against each other, in its order, which is the only one: every signature
- * has its intent and every intent its decision, no lease is used twice, one signature is live on one
- * `prev`, what was replaced is not handed out again, and nothing is said of what was not signed.
+ * has its intent and every intent its decision and, where that asks for it, the agreement of officers; no
+ * lease and no nonce is used twice, one signature is live on one `prev`, what was replaced is not handed
+ * out again, and nothing is said of what was not signed.
  */
 export function createStory(verify: EcdsaVerify) {
   const findings: Finding[] = []
   const unjudged: Finding[] = []
-  const policies = new Map<string, PolicySet>()
+  const inForce = createInForce()
   const requests = new Map<string, Known>()
   const leases = new Set<string>()
+  /** By hex of the nonce, hex of what it was used for. */
+  const nonces = new Map<string, string>()
   /** Who holds a `prev`, or the digest of a genesis: the request whose signature, made or intended, is live. */
   const live = new Map<string, string>()
   /** Bytes whose signature was replaced: caller, key and digest. */
@@ -57,10 +61,13 @@ export function createStory(verify: EcdsaVerify) {
         return await takeDeferred(fact)
       case 'judged':
         checkClock(fact.at, say)
-        return takeJudged(fact.of, say)
+        return takeJudged(fact.of, fact.at, say)
       case 'produced':
         checkClock(fact.at, say)
         return await takeProduced(fact.of, fact.at, say)
+      case 'said':
+        checkClock(fact.at, say)
+        return takeWord(fact.of, fact.at, say)
       case 'plain':
         checkClock(fact.at, say)
         return takePlain(fact, say)
@@ -74,27 +81,22 @@ export function createStory(verify: EcdsaVerify) {
     newest = Math.max(newest, at)
   }
 
-  async function takeDeferred(fact: Fact & { is: 'deferred' }): Promise<void> {
-    if (!policies.has(fact.policy)) {
-      const message = `decided under policies ${fact.policy} that are not in the log before it`
-      findings.push({ index: fact.index, message })
-      return
-    }
-    for (const again of await examineRun(
-      { start: fact.index, bodies: [fact.body] },
-      policies,
-      verify,
-    )) {
-      await take(again)
+  async function takeDeferred({ index, body }: Fact & { is: 'deferred' }): Promise<void> {
+    const again = await examineRun({ start: index, bodies: [body] }, inForce.known, verify)
+    for (const fact of again) {
+      if (fact.is !== 'deferred') await take(fact)
+      else findings.push({ index, message: `${fact.lacks} that are not in the log before it` })
     }
   }
 
-  function takeJudged(judged: JudgedFact, say: Say): void {
+  function takeJudged(judged: JudgedFact, at: number, say: Say): void {
     checkStanding(judged, say)
     const known = requests.get(judged.request)
     const state = judged.kind === 'request.denied' ? 'denied' : 'proposed'
     if (known === undefined) {
-      requests.set(judged.request, { state, judged, lease: null, cid: null, did: judged.did })
+      const { did } = judged
+      const asked = state === 'denied' ? null : askedOf(judged, at, inForce)
+      requests.set(judged.request, { state, judged, asked, lease: null, cid: null, did })
       return
     }
     if (state === 'denied' || (known.state !== 'proposed' && known.state !== 'intended')) {
@@ -121,23 +123,20 @@ export function createStory(verify: EcdsaVerify) {
 
   function takeIntended(
     entry: Extract<Fact, { is: 'plain' }>['of'] & { kind: 'signature.intended' },
-    fact: Fact,
+    fact: Fact & { is: 'plain' },
     say: Say,
   ): void {
     const known = requests.get(entry.request)
     if (known === undefined || (known.state !== 'proposed' && known.state !== 'intended')) {
-      say(`an intent without a decision that allows it (request is ${known?.state ?? 'not there'})`)
+      say(`an intent without a decision that allows it (request is ${stateOf(known)})`)
       return
     }
     const { judged } = known
     if (leases.has(entry.lease)) say('its lease was used before')
     leases.add(entry.lease)
-    if (Buffer.from(entry.digest).toString('hex') !== judged.digest) say('it intends other bytes')
+    if (hexOf(entry.digest) !== judged.digest) say('it intends other bytes')
     if (entry.keyDid !== judged.keyDid) say('it intends another key')
-    if (judged.needsApproval) {
-      const message = 'officers had to agree, and this version cannot verify approvals'
-      unjudged.push({ index: fact.index, message })
-    }
+    checkAgreement(entry.agreement, known, fact.at, say)
     if (barred.has(identityOf(judged))) say('the signature of these bytes was replaced before')
     for (const id of entry.replaces) {
       if (requests.get(id)?.state !== 'replaced')
@@ -151,6 +150,55 @@ export function createStory(verify: EcdsaVerify) {
     live.set(place, entry.request)
     known.state = 'intended'
     known.lease = entry.lease
+  }
+
+  function checkAgreement(
+    agreement: (AuditEntry & { kind: 'signature.intended' })['agreement'],
+    known: Known,
+    at: number,
+    say: Say,
+  ): void {
+    const given = caseOf(known, at)
+    if (given !== null) agreementProblems(agreement, given).forEach(say)
+    else if (known.judged.asks !== null) say('officers had to agree, and they were never asked')
+    else if (agreement !== null) say('it rests on an agreement that nobody was asked for')
+  }
+
+  /** null where no officer is asked. */
+  function caseOf({ judged: { asks }, asked }: Known, at: number): Case | null {
+    return asks === null || asked === null ? null : { asks, asked, inForce, at }
+  }
+
+  function takeWord(of: SaidFact, at: number, say: Say): void {
+    const { nonce } = of.approval.statement
+    const words = hexOf(of.approval.raw.statement)
+    if ((nonces.get(hexOf(nonce)) ?? words) !== words) say('its nonce was used before')
+    nonces.set(hexOf(nonce), words)
+    const known = requests.get(of.request)
+    const given = known?.state === 'proposed' ? caseOf(known, at) : null
+    if (given === null) say(`nobody asks officers about its request (${stateOf(known)})`)
+    else takeSaid(of, given).forEach(say)
+  }
+
+  /** What the service found of what officers said, and what comes of it. */
+  function takeStanding(
+    { kind, request }: { kind: `request.${'approved' | 'rejected' | 'expired'}`; request: string },
+    at: number,
+    say: Say,
+  ): void {
+    const known = requests.get(request)
+    const given = known?.state === 'proposed' ? caseOf(known, at) : null
+    if (known === undefined || given === null) {
+      say(`nobody asks officers about its request (${stateOf(known)})`)
+      return
+    }
+    const holds = {
+      'request.approved': () => isSo('approved', given),
+      'request.rejected': () => isSo('rejected', given),
+      'request.expired': () => isOver(given),
+    }
+    if (!holds[kind]()) say('what officers said does not come to that')
+    if (kind !== 'request.approved') known.state = 'ended'
   }
 
   async function takeProduced(produced: ProducedFact, at: number, say: Say): Promise<void> {
@@ -168,7 +216,7 @@ export function createStory(verify: EcdsaVerify) {
     known.state = 'produced'
     known.cid = produced.cid
     known.did = produced.did
-    known.judged = { ...judged, unsigned: null }
+    known.judged = { ...judged, unsigned: null, asks: null }
     ours.set(produced.cid, { did: produced.did, at })
     if (judged.prev === null && !owners.has(produced.did)) owners.set(produced.did, judged.caller)
   }
@@ -182,7 +230,7 @@ export function createStory(verify: EcdsaVerify) {
   function end(id: string, allowed: readonly State[], say: Say): Known | null {
     const known = requests.get(id)
     if (known === undefined || !allowed.includes(known.state)) {
-      say(`its request is ${known?.state ?? 'not there'}`)
+      say(`its request is ${stateOf(known)}`)
       return null
     }
     const place = placeOf(known.judged)
@@ -213,7 +261,15 @@ export function createStory(verify: EcdsaVerify) {
         if (fact.index !== 0) say('a log begins once')
         return
       case 'policy.changed':
-        return takePolicies(entry, say)
+        return inForce.takePolicies(entry, say)
+      case 'roster.changed': {
+        const lacks = (message: string) => unjudged.push({ index: fact.index, message })
+        return inForce.takeRoster(entry, say, lacks)
+      }
+      case 'request.approved':
+      case 'request.rejected':
+      case 'request.expired':
+        return takeStanding(entry, fact.at, say)
       case 'signature.intended':
         return takeIntended(entry, fact, say)
       case 'signature.postponed': {
@@ -275,6 +331,7 @@ export function createStory(verify: EcdsaVerify) {
         return
       // What the service saw or did elsewhere: there is nothing in the log to hold it against.
       case 'operation.foreign':
+      case 'denials.counted':
       case 'reconciliation.reported':
       case 'key.created':
       case 'key.imported':
@@ -289,23 +346,12 @@ export function createStory(verify: EcdsaVerify) {
     }
   }
 
-  function takePolicies(entry: { digest: Uint8Array; set: Uint8Array }, say: Say): void {
-    try {
-      const set = decodePolicySet(entry.set)
-      if (!isEqual(set.digest, entry.digest)) say('the policies have another digest')
-      policies.set(Buffer.from(set.digest).toString('hex'), set)
-    } catch (error) {
-      if (!(error instanceof PolicyError)) throw error
-      say(error.message)
-    }
-  }
-
   return {
     take,
     findings: findings as readonly Finding[],
     unjudged: unjudged as readonly Finding[],
-    /** In force at some time up to here, by the hex of their digest. */
-    policies: policies as ReadonlyMap<string, PolicySet>,
+    /** In force at some time up to here. */
+    known: inForce.known,
     signatures: () => ours.size,
   }
 }
@@ -317,6 +363,10 @@ function identityOf({ caller, keyDid, digest }: JudgedFact): string {
 
 function placeOf({ prev, digest }: JudgedFact): string {
   return prev ?? digest
+}
+
+function stateOf(known: Known | undefined): string {
+  return known?.state ?? 'not there'
 }
 
 /** A kind without a rule above is unjudged: a log that holds it is incomplete, never sound. */

@@ -1,10 +1,10 @@
 import type { EcdsaVerify } from '../../plc/signature.ts'
-import type { PolicySet } from '../../policy/policy-set.ts'
 import type { Checkpoint } from '../checkpoint.ts'
 import { appendLeaves, emptyRange, rootOf } from '../merkle.ts'
 import type { CompactRange, Visit } from '../merkle.ts'
 import { encodeTile, TILE_LEVELS, TILE_WIDTH, tilePath } from '../tile.ts'
 import type { Tile } from '../tile.ts'
+import type { KnownRules } from './examine.ts'
 import type { Fact, Finding } from './fact.ts'
 import { isEqual } from './is-equal.ts'
 import { createStory } from './story.ts'
@@ -41,8 +41,8 @@ export type VerifyInput = {
   readonly anchors: readonly Anchor[]
   /** What lacks for an anchor that tells of a tail cut off; null where there is one. */
   readonly unanchored: string | null
-  /** Without gaps, from the first entry on; ends early where entries are missing. Told the policies so far. */
-  readonly runs: (known: () => Iterable<PolicySet>) => AsyncIterable<Run>
+  /** Without gaps, from the first entry on; ends early where entries are missing. Told the rules so far. */
+  readonly runs: (known: KnownRules) => AsyncIterable<Run>
   /** The tile's file; null where there is none. */
   readonly tile: (tile: Tile) => Promise<Uint8Array | null>
   readonly verify: EcdsaVerify
@@ -58,7 +58,7 @@ export async function verifyLog(input: VerifyInput): Promise<Report> {
   const findings: Finding[] = anchorsBeyond(checkpoint, anchors)
   const missing: Finding[] = []
   const tree = createTree(input)
-  for await (const run of input.runs(() => story.policies.values())) {
+  for await (const run of input.runs(story.known)) {
     await tree.append(run.leaves)
     for (const fact of run.facts) {
       if (fact.index === 0) findings.push(...checkFirst(fact, input))
@@ -82,7 +82,7 @@ export async function verifyLog(input: VerifyInput): Promise<Report> {
     signatures: story.signatures(),
     findings: wrong,
     missing: lacks,
-    policies: [...story.policies.keys()],
+    policies: [...story.known.policies.keys()],
   }
 }
 

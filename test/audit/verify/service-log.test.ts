@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import * as dagCbor from '@ipld/dag-cbor'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { auditVerify } from '../../../scripts/online/verify/audit/verify.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { runAuditVerify } from '../../support/audit-verify.ts'
 import { custodyLog } from '../../support/custody-log.ts'
 import {
   beginning,
@@ -36,18 +36,7 @@ async function exported(entries = bodies, by = signer): Promise<string> {
   return dir
 }
 
-async function verify(dir: string, ...args: string[]) {
-  const written: string[] = []
-  const spies = [process.stdout, process.stderr].map((stream) =>
-    vi.spyOn(stream, 'write').mockImplementation((text) => written.push(String(text)) > 0),
-  )
-  try {
-    const code = await auditVerify([dir, ...args])
-    return { code, text: written.join('') }
-  } finally {
-    for (const spy of spies) spy.mockRestore()
-  }
-}
+const verify = runAuditVerify
 
 type Fields = Record<string, unknown>
 const decoded = (body: Uint8Array) => dagCbor.decode<Fields>(body)

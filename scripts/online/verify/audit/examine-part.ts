@@ -2,7 +2,7 @@ import { hashLeaf } from '../../../../src/audit/merkle.ts'
 import { AuditError } from '../../../../src/audit/error.ts'
 import { TILE_WIDTH } from '../../../../src/audit/tile.ts'
 import { examineRun } from '../../../../src/audit/verify/examine.ts'
-import type { KnownPolicies } from '../../../../src/audit/verify/examine.ts'
+import type { KnownRules } from '../../../../src/audit/verify/examine.ts'
 import type { Run } from '../../../../src/audit/verify/verify-log.ts'
 import type { EcdsaVerify } from '../../../../src/plc/signature.ts'
 import { readBundle } from './folder.ts'
@@ -17,7 +17,7 @@ export type ExaminedPart = Run & { readonly whole: boolean }
 /** Reads some bundles and examines their entries, each by itself. */
 export async function examinePart(
   { dir, size, part }: Part,
-  policies: KnownPolicies,
+  rules: KnownRules,
   verify: EcdsaVerify,
 ): Promise<ExaminedPart> {
   const start = part * PART_BUNDLES * TILE_WIDTH
@@ -41,6 +41,6 @@ export async function examinePart(
     whole: start + bodies.length === end,
     bad,
     leaves: bodies.map(hashLeaf),
-    facts: await examineRun({ start, bodies }, policies, verify),
+    facts: await examineRun({ start, bodies }, rules, verify),
   }
 }

@@ -1,28 +1,30 @@
 /* oxlint-disable unicorn/require-post-message-target-origin -- a worker thread has no origin */
 import { Worker } from 'node:worker_threads'
-import type { PolicySet } from '../../../../src/policy/policy-set.ts'
+import type { KnownRules } from '../../../../src/audit/verify/examine.ts'
 import { policySetBytes } from '../../../../src/policy/canonical.ts'
+import { rosterBytes } from '../../../../src/policy/parse/roster.ts'
 import { openVerifier } from '../../../../src/ecdsa/native.ts'
 import { TILE_WIDTH } from '../../../../src/audit/tile.ts'
 import { examinePart, PART_BUNDLES } from './examine-part.ts'
 import type { ExaminedPart, Part } from './examine-part.ts'
+import type { Told } from './worker.ts'
 
 type Answer = { readonly examined: ExaminedPart } | { readonly failed: string }
 
 /**
- * The parts of an exported log in their order, examined on several cores. Policies are told to the
+ * The parts of an exported log in their order, examined on several cores. Rules are told to the
  * workers when the log has told them; what was decided under others comes back to be examined here.
- * @param options.known the policies that the log has told so far
+ * @param options.known what the log has told so far
  */
 export async function* examineParts(options: {
   readonly dir: string
   readonly size: number
   readonly workers: number
-  readonly known: () => Iterable<PolicySet>
+  readonly known: KnownRules
 }): AsyncGenerator<ExaminedPart> {
   const { dir, size } = options
   const count = Math.ceil(size / (PART_BUNDLES * TILE_WIDTH))
-  const first = await examinePart({ dir, size, part: 0 }, new Map(), openVerifier().verify)
+  const first = await examinePart({ dir, size, part: 0 }, options.known, openVerifier().verify)
   yield first
   if (!first.whole || count <= 1) return
   const pool = Array.from({ length: Math.min(options.workers, count - 1) }, () => openWorker())
@@ -31,7 +33,7 @@ export async function* examineParts(options: {
     const waiting: Promise<ExaminedPart>[] = []
     const ask = () => {
       const { ask: examine } = pool[next % pool.length]!
-      waiting.push(examine({ dir, size, part: next }, options.known()))
+      waiting.push(examine({ dir, size, part: next }, options.known))
       next += 1
     }
     // Two parts for each worker, so that none waits while what it gave is looked at.
@@ -50,7 +52,7 @@ export async function* examineParts(options: {
 
 function openWorker() {
   const worker = new Worker(new URL('./worker.ts', import.meta.url))
-  const told = new Set<PolicySet>()
+  const told = new Set<object>()
   const calls: { resolve: (part: ExaminedPart) => void; reject: (error: Error) => void }[] = []
   worker.on('message', (answer: Answer) => {
     const call = calls.shift()
@@ -61,10 +63,9 @@ function openWorker() {
     for (const call of calls.splice(0)) call.reject(error as Error)
   })
   return {
-    ask: async (part: Part, known: Iterable<PolicySet>): Promise<ExaminedPart> => {
-      const fresh = [...known].filter((set) => !told.has(set))
-      if (fresh.length > 0) worker.postMessage({ policies: fresh.map(policySetBytes) })
-      for (const set of fresh) told.add(set)
+    ask: async (part: Part, known: KnownRules): Promise<ExaminedPart> => {
+      const untold = freshOf(known, told)
+      if (untold !== null) worker.postMessage(untold)
       return await new Promise((resolve, reject) => {
         calls.push({ resolve, reject })
         worker.postMessage({ part })
@@ -74,4 +75,13 @@ function openWorker() {
       await worker.terminate()
     },
   }
+}
+
+/** What this worker does not know yet; null: nothing. */
+function freshOf({ policies, rosters }: KnownRules, told: Set<object>): Told | null {
+  const sets = [...policies.values()].filter((set) => !told.has(set))
+  const epochs = rosters.filter((roster) => !told.has(roster))
+  for (const rules of [...sets, ...epochs]) told.add(rules)
+  if (sets.length + epochs.length === 0) return null
+  return { policies: sets.map(policySetBytes), rosters: epochs.map(rosterBytes) }
 }

@@ -2,13 +2,21 @@
 import { parentPort } from 'node:worker_threads'
 import { openVerifier } from '../../../../src/ecdsa/native.ts'
 import { decodePolicySet } from '../../../../src/policy/canonical.ts'
+import { decodeRoster } from '../../../../src/policy/parse/roster.ts'
 import type { PolicySet } from '../../../../src/policy/policy-set.ts'
+import type { Roster } from '../../../../src/policy/roster.ts'
 import { examinePart } from './examine-part.ts'
 import type { Part } from './examine-part.ts'
 
-export type Job = { readonly part: Part } | { readonly policies: readonly Uint8Array[] }
+/** Rules as their canonical bytes. */
+export type Told = {
+  readonly policies: readonly Uint8Array[]
+  readonly rosters: readonly Uint8Array[]
+}
+export type Job = { readonly part: Part } | Told
 
 const policies = new Map<string, PolicySet>()
+const rosters: Roster[] = []
 const { verify } = openVerifier()
 
 parentPort?.on('message', (job: Job) => {
@@ -17,9 +25,10 @@ parentPort?.on('message', (job: Job) => {
       const set = decodePolicySet(bytes)
       policies.set(Buffer.from(set.digest).toString('hex'), set)
     }
+    rosters.push(...job.rosters.map(decodeRoster))
     return
   }
-  void examinePart(job.part, policies, verify).then(
+  void examinePart(job.part, { policies, rosters }, verify).then(
     (examined) => parentPort?.postMessage({ examined }),
     (error: unknown) =>
       parentPort?.postMessage({ failed: error instanceof Error ? error.message : String(error) }),
