@@ -25,6 +25,32 @@ export const submission = z
 const hex32 = z.string().regex(/^[0-9a-f]{64}$/)
 const unixSeconds = z.int().describe('Unix seconds')
 
+const base64url = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]+$/)
+  .max(12_000)
+
+/** An officer's statement, with what proves it. */
+export const saying = z
+  .strictObject({
+    statement: z.base64().min(4).max(24_000).describe('canonical DAG-CBOR'),
+    evidence: z.discriminatedUnion('kind', [
+      z.strictObject({
+        kind: z.literal('did:key'),
+        did: z.string().max(128),
+        signature: base64url,
+      }),
+      z.strictObject({
+        kind: z.literal('webauthn'),
+        credentialId: base64url,
+        clientDataJSON: base64url,
+        authenticatorData: base64url,
+        signature: base64url.describe('DER'),
+      }),
+    ]),
+  })
+  .meta({ id: 'Saying' })
+
 /** What officers are asked, and what they said so far. */
 export const approvalView = z
   .object({
@@ -51,6 +77,7 @@ export const approvalView = z
         decision: z.enum(['approve', 'reject']),
         by: z.enum(['did:key', 'webauthn']),
         counts: z.boolean(),
+        saying: saying.describe('verbatim, so that everybody can verify it again'),
       }),
     ),
   })
@@ -114,32 +141,6 @@ export const proposal = z
   .meta({ id: 'Proposal' })
 
 export type Proposal = z.infer<typeof proposal>
-
-const base64url = z
-  .string()
-  .regex(/^[A-Za-z0-9_-]+$/)
-  .max(12_000)
-
-/** An officer's statement, with what proves it. */
-export const saying = z
-  .strictObject({
-    statement: z.base64().min(4).max(24_000).describe('canonical DAG-CBOR'),
-    evidence: z.discriminatedUnion('kind', [
-      z.strictObject({
-        kind: z.literal('did:key'),
-        did: z.string().max(128),
-        signature: base64url,
-      }),
-      z.strictObject({
-        kind: z.literal('webauthn'),
-        credentialId: base64url,
-        clientDataJSON: base64url,
-        authenticatorData: base64url,
-        signature: base64url.describe('DER'),
-      }),
-    ]),
-  })
-  .meta({ id: 'Saying' })
 
 export type SayingBody = z.infer<typeof saying>
 

@@ -1,3 +1,4 @@
+import type { RawApproval } from '../approval/evidence.ts'
 import type { Requester } from '../approval/matter.ts'
 import type { Matter } from '../approval/matter.ts'
 import { lackingText } from '../approval/quorum.ts'
@@ -24,6 +25,7 @@ export type ShownAsked = {
     readonly decision: 'approve' | 'reject'
     readonly by: 'did:key' | 'webauthn'
     readonly counts: boolean
+    readonly raw: RawApproval
   }[]
 }
 
@@ -68,11 +70,12 @@ export function createShowAsked(deps: ApproveDeps & { readonly now: () => Date }
   }
 }
 
-function showSaid({ person, statement, credential }: VerifiedApproval, { voids }: Weighed) {
+function showSaid({ person, statement, credential, raw }: VerifiedApproval, { voids }: Weighed) {
   return {
     person: person.id,
     decision: statement.decision,
     by: credential.kind,
     counts: !voids.some((given) => given.person === person.id),
+    raw,
   }
 }

@@ -309,6 +309,29 @@ export interface components {
       /** @description when the directory's log showed the operation */
       confirmedAt: string | null
     }
+    Saying: {
+      /**
+       * Format: base64
+       * @description canonical DAG-CBOR
+       */
+      statement: string
+      evidence:
+        | {
+            /** @constant */
+            kind: 'did:key'
+            did: string
+            signature: string
+          }
+        | {
+            /** @constant */
+            kind: 'webauthn'
+            credentialId: string
+            clientDataJSON: string
+            authenticatorData: string
+            /** @description DER */
+            signature: string
+          }
+    }
     Approval: {
       /** @description `caller:NAME` or `person:ID`: does not approve */
       requester: string
@@ -353,6 +376,8 @@ export interface components {
         /** @enum {string} */
         by: 'did:key' | 'webauthn'
         counts: boolean
+        /** @description verbatim, so that everybody can verify it again */
+        saying: components['schemas']['Saying']
       }[]
     }
     Request: {
@@ -429,29 +454,6 @@ export interface components {
            */
           unsigned: string
         }
-    Saying: {
-      /**
-       * Format: base64
-       * @description canonical DAG-CBOR
-       */
-      statement: string
-      evidence:
-        | {
-            /** @constant */
-            kind: 'did:key'
-            did: string
-            signature: string
-          }
-        | {
-            /** @constant */
-            kind: 'webauthn'
-            credentialId: string
-            clientDataJSON: string
-            authenticatorData: string
-            /** @description DER */
-            signature: string
-          }
-    }
     Problem: {
       /** @constant */
       type: 'about:blank'

@@ -346,6 +346,11 @@ describe('a service that lies', () => {
   const approvalWith = (fields: object): Lie => {
     return (truth) => ({ ...truth, approval: { ...truth.approval, ...fields } })
   }
+  type Approval = NonNullable<RequestView['approval']>
+  type Said = Approval['said'][number]
+  const approvalBy = (fields: (approval: Approval) => object): Lie => {
+    return (truth) => ({ ...truth, approval: { ...truth.approval, ...fields(truth.approval!) } })
+  }
   const evil = (truth: RequestView) => ({
     ...(truth.operation as { type: 'plc_operation' }),
     services: {
@@ -417,6 +422,31 @@ describe('a service that lies', () => {
     lying.tell((truth) => truth)
     const honest = await officer('alice', ['approve', id, '--confirm', words], { url: lying.url })
     expect(honest).toMatchObject({ code: 0 })
+  })
+
+  test('about who has spoken is found out by the signatures; what it hides is not seen', async () => {
+    const { id, words } = await asked()
+    await officer('alice', ['approve', id, '--confirm', words])
+    const saidWith = (change: (said: Said) => unknown) =>
+      approvalBy((approval) => ({ said: approval.said.map(change) }))
+    const spoilt = (said: Said) => {
+      const { evidence } = said.saying
+      const signature = `${evidence.signature.startsWith('A') ? 'B' : 'A'}${evidence.signature.slice(1)}`
+      return { ...said, saying: { ...said.saying, evidence: { ...evidence, signature } } }
+    }
+    for (const [change, says] of [
+      [(said: Said) => ({ ...said, person: 'bob' }), 'approval.said: bob did not say approve'],
+      [spoilt, 'approval.said: is no evidence'],
+    ] as const) {
+      lying.tell(saidWith(change))
+      const ran = await officer('carol', ['approve', id, '--confirm', words], { url: lying.url })
+      expect(ran).toMatchObject({ code: 1, out: '' })
+      expect(ran.err).toContain(says)
+    }
+    lying.tell((truth) => truth)
+    const honest = await officer('carol', ['approve', id, '--confirm', 'x'], { url: lying.url })
+    expect(honest.err).toContain('has spoken, as verified on this machine:\n  alice: approve\n')
+    expect(honest.err).toContain('still missing: 1 more of security: bob, carol')
   })
 
   test('can still be told no, about the operation whose bytes it shows', async () => {

@@ -4,10 +4,11 @@ import { requirementText } from '../../../src/policy/compare.ts'
 import type { Grounds } from './grounds.ts'
 import { displayWords } from './review.ts'
 import type { AskedView } from './review.ts'
+import type { Spoken } from './said.ts'
 
 /**
  * What the officer reads before signing. Only printable ASCII and line feeds, whoever wrote it. All of it
- * was computed on this machine, but for who has spoken already, and for what a doubt says.
+ * was computed on this machine, but for what a doubt is about.
  */
 export function describeGrounds(input: {
   readonly view: AskedView
@@ -23,7 +24,7 @@ export function describeGrounds(input: {
     // Of the service's own text nothing reaches the terminal that it would obey.
     grounds.matter.display.trimEnd().replace(/[^ -~\n]/g, '?'),
     ...(grounds.kind === 'computed' ? computedLines(grounds) : doubtLines(grounds)),
-    ...saidLines(view),
+    ...(grounds.kind === 'computed' ? spokenLines(grounds.spoken) : shownLines(view)),
     '',
     `You ${decision === 'approve' ? 'APPROVE' : 'REJECT, for good,'} this as ${person}, with ${credential}.`,
     `The ${words.length} words of what is shown above:`,
@@ -43,13 +44,18 @@ function doubtLines({ doubt }: Grounds & { readonly kind: 'doubted' }): string[]
   return ['', 'WARNING: this could not be confirmed here, and so could not be approved:', doubt]
 }
 
-function saidLines({ approval }: AskedView): string[] {
-  if (approval.said.length === 0) return ['nobody has spoken yet, by the word of the service']
+function spokenLines({ said, missing }: Spoken): string[] {
   return [
-    'has spoken, by the word of the service:',
-    ...approval.said.map(
-      ({ person, decision, counts }) =>
-        `  ${escapeText(person)}: ${decision}${counts ? '' : ', which counts for nothing'}`,
+    said.length === 0 ? 'nobody has spoken yet' : 'has spoken, as verified on this machine:',
+    ...said.map(
+      (given) =>
+        `  ${given.person}: ${given.decision}${given.void === null ? '' : `, which counts for nothing: ${given.void}`}`,
     ),
+    ...missing.map((lack) => `still missing: ${lack}`),
   ]
+}
+
+function shownLines({ approval }: AskedView): string[] {
+  const said = approval.said.map(({ person, decision }) => `  ${escapeText(person)}: ${decision}`)
+  return said.length === 0 ? [] : ['has spoken, by the word of the service:', ...said]
 }

@@ -11,13 +11,15 @@ import type { Roster } from '../../../src/policy/roster.ts'
 import { readBounded, Refusal } from '../../offline/command.ts'
 import { operationOf, reviewRequest } from './review.ts'
 import type { AskedView, Review } from './review.ts'
+import { weighSaid } from './said.ts'
+import type { Spoken } from './said.ts'
 
 /** On what an officer speaks. What is doubted can be rejected and not approved. */
 export type Grounds = {
   readonly matter: Matter
   readonly roster: Pick<Roster, 'epoch' | 'digest'>
 } & (
-  | { readonly kind: 'computed'; readonly review: Review }
+  | { readonly kind: 'computed'; readonly review: Review; readonly spoken: Spoken }
   /** The service's words, which this machine could not confirm. */
   | { readonly kind: 'doubted'; readonly doubt: string }
 )
@@ -37,7 +39,8 @@ export async function computeGrounds(view: AskedView, sources: Sources): Promise
   if (view.did === null) throw new Refusal('did: there is none; nobody is asked about a genesis')
   const log = await readVerifiedLog(view.did, { directory, verify: openVerifier().verify })
   const review = reviewRequest(view, { policies, log, audience, now })
-  return { kind: 'computed', matter: review.matter, roster: review.roster, review }
+  const spoken = await weighSaid(view, review, sources)
+  return { kind: 'computed', matter: review.matter, roster: review.roster, review, spoken }
 }
 
 /**

@@ -1,5 +1,7 @@
+import { ApprovalError } from '../../approval/error.ts'
 import { encodeEvidence } from '../../approval/evidence.ts'
-import type { Evidence, RawApproval } from '../../approval/evidence.ts'
+import type { RawApproval } from '../../approval/evidence.ts'
+import { evidenceFromText } from '../../approval/evidence-text.ts'
 import { saying } from '../../api/request.ts'
 import type { SayingBody } from '../../api/request.ts'
 import { ProblemError } from '../problem.ts'
@@ -13,28 +15,22 @@ export function parseSaying(request: Received): RawApproval {
     throw malformed('the body must have "statement" and "evidence" of an officer, and nothing else')
   }
   const { statement, evidence } = parsed.data
-  return {
-    statement: bytesOf('statement', statement, 'base64'),
-    evidence: encodeEvidence(evidenceOf(evidence)),
-  }
+  return { statement: statementOf(statement), evidence: encodeEvidence(evidenceOf(evidence)) }
 }
 
-function evidenceOf(given: SayingBody['evidence']): Evidence {
-  const bytes = (name: string, text: string) => bytesOf(name, text, 'base64url')
-  const signature = bytes('signature', given.signature)
-  if (given.kind === 'did:key') return { ...given, signature }
-  return {
-    ...given,
-    signature,
-    clientDataJSON: bytes('clientDataJSON', given.clientDataJSON),
-    authenticatorData: bytes('authenticatorData', given.authenticatorData),
+function evidenceOf(given: SayingBody['evidence']) {
+  try {
+    return evidenceFromText(given)
+  } catch (error) {
+    if (error instanceof ApprovalError) throw malformed(error.message)
+    throw error
   }
 }
 
 /** One text for one message. */
-function bytesOf(name: string, text: string, encoding: 'base64' | 'base64url'): Uint8Array {
-  const bytes = Buffer.from(text, encoding)
-  if (bytes.toString(encoding) !== text) throw malformed(`"${name}" must be canonical ${encoding}`)
+function statementOf(text: string): Uint8Array {
+  const bytes = Buffer.from(text, 'base64')
+  if (bytes.toString('base64') !== text) throw malformed('"statement" must be canonical base64')
   return new Uint8Array(bytes)
 }
 

@@ -1,4 +1,7 @@
-import type { ApprovalView } from '../../api/request.ts'
+import type { ApprovalView, SayingBody } from '../../api/request.ts'
+import { decodeEvidence } from '../../approval/evidence.ts'
+import type { RawApproval } from '../../approval/evidence.ts'
+import { evidenceToText } from '../../approval/evidence-text.ts'
 import { displayDigest, requesterText } from '../../approval/matter.ts'
 import type { ShownAsked } from '../../custody/show-asked.ts'
 import { digestWords } from '../../words/words.ts'
@@ -28,7 +31,14 @@ export function showApproval(shown: ShownAsked): ApprovalView {
     standing,
     until,
     missing: [...missing],
-    said: [...said],
+    said: said.map(({ raw, ...rest }) => ({ ...rest, saying: showSaying(raw) })),
+  }
+}
+
+function showSaying({ statement, evidence }: RawApproval): SayingBody {
+  return {
+    statement: Buffer.from(statement).toString('base64'),
+    evidence: evidenceToText(decodeEvidence(evidence)),
   }
 }
 
