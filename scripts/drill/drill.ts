@@ -72,18 +72,18 @@ async function rehearse(count: number, steps: Steps): Promise<Report> {
   const world = await steps.run('a directory and a room are made', openWorld)
   try {
     const outcome = await lose(world, count, steps)
-    return { ok: true, accounts: outcome.members.length, ...outcome.counted, steps: steps.done }
-  } catch (error) {
-    if (!(error instanceof DrillFailed)) throw error
     return {
-      ok: false,
-      accounts: count,
-      saved: 0,
-      left: 0,
-      byKind: {},
-      isolated: false,
+      ok: true,
+      accounts: outcome.members.length,
+      ...outcome.counted,
+      logs: null,
       steps: steps.done,
     }
+  } catch (error) {
+    if (!(error instanceof DrillFailed)) throw error
+    const logs = await world.keepLogs()
+    const nothing = { saved: 0, left: 0, byKind: {}, isolated: false }
+    return { ok: false, accounts: count, ...nothing, logs, steps: steps.done }
   } finally {
     await world.close()
   }

@@ -11,13 +11,15 @@ export type Report = {
   readonly byKind: Readonly<Partial<Record<Kind, number>>>
   /** Whether the ceremony ran in a network namespace of its own. */
   readonly isolated: boolean
+  /** Where the logs of a drill that failed are kept; null: it did not. */
+  readonly logs: string | null
   readonly steps: readonly Step[]
 }
 
 /** A log read for the plan; a head read, an operation sent and the log read for each account after it. */
 const REQUESTS_EACH = 4
 
-export function renderReport({ ok, accounts, saved, left, byKind, steps }: Report): string {
+export function renderReport({ ok, accounts, saved, left, byKind, logs, steps }: Report): string {
   const seconds = steps.reduce((sum, step) => sum + step.seconds, 0)
   const kinds = Object.entries(byKind).map(([kind, count]) => `  ${count} ${kind}`)
   const forecast = [1_000, 10_000, 100_000].map((count) => {
@@ -28,7 +30,7 @@ export function renderReport({ ok, accounts, saved, left, byKind, steps }: Repor
     '',
     ok
       ? `The recovery works here: ${saved} of ${accounts} accounts came back in ${Math.round(seconds)} s.`
-      : 'The recovery does NOT work here; the step that failed is the last one above.',
+      : `The recovery does NOT work here; the step that failed is the last one above. Logs: ${logs}`,
     ...(ok
       ? [`${left} could not be saved, and nothing of them was changed. Accounts by kind:`, ...kinds]
       : []),

@@ -34,10 +34,15 @@ export function createSteps(tell: (step: Step) => void): Steps {
         end({ name, ok: true, seconds: seconds(), detail: describe(found) })
         return found
       } catch (cause) {
-        const detail = cause instanceof Error ? cause.message : String(cause)
+        const detail = wordsOf(cause)
         end({ name, ok: false, seconds: seconds(), detail })
         throw new DrillFailed(`${name}: ${detail}`, { cause })
       }
     },
   }
+}
+
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause === undefined ? error.message : `${error.message}: ${wordsOf(error.cause)}`
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { withItem } from '../../src/development.ts'
 import { openPrivateKey, randomSecret } from '../../src/ecdsa/private-key.ts'
@@ -27,6 +28,8 @@ export type World = {
   /** A deployment of Holdfast with a data directory of that name. */
   startHoldfast(name: string): Promise<Holdfast>
   dataDir(name: string): string
+  /** Copies what the programs have logged to a folder that stays. @returns its path */
+  keepLogs(): Promise<string>
   close(): Promise<void>
 }
 
@@ -59,6 +62,13 @@ export async function openWorld(): Promise<World> {
       return holdfast
     },
     dataDir,
+    keepLogs: async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'holdfast-drill-'))
+      const logs = (await readdir(stack.dir)).filter((name) => name.endsWith('.log'))
+      for (const name of logs) await copyFile(join(stack.dir, name), join(folder, name))
+      await copyFile(join(stack.dir, 'pds', 'pds.log'), join(folder, 'pds.log')).catch(() => {})
+      return folder
+    },
     close: async () => {
       await stack.stop()
       await room.close()

@@ -1,3 +1,4 @@
+import { judgeActs } from '../../src/policy/acts.ts'
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -244,7 +245,19 @@ describe('the shipped policy does what its comments say', () => {
 
   test('each of its rules allows something above', () => {
     const allowed = rows.flatMap((row) => row.verdict.match(/^allow (.+)$/)?.[1] ?? [])
-    expect(new Set(allowed)).toEqual(new Set(complete.rules.map((rule) => rule.id)))
+    // Ceremonies are no request of a caller: below.
+    const asked = complete.rules.filter((rule) => !rule.match.op.includes('ceremony'))
+    expect(new Set(allowed)).toEqual(new Set(asked.map((rule) => rule.id)))
+  })
+
+  test('a ceremony may give accounts a new server key, and asks nobody', () => {
+    const changes = ['rotationKeys.add', 'rotationKeys.remove.online'] as const
+    const acts = [
+      { class: 'ceremony', key: 'recovery' },
+      { class: 'update', key: 'recovery', changes },
+    ] as const
+    expect(judgeActs(complete, acts)).toMatchObject({ kind: 'allow', rules: ['CEREMONY'] })
+    expect(judgeActs(complete, [{ class: 'policy', key: 'none' }]).kind).toBe('deny')
   })
 
   test('20 departures a day for all identities together, an alarm from the tenth on', () => {
