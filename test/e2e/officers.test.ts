@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { persons, rosterYaml } from '../policy/officers.ts'
 import { kmsClient } from '../support/aws-client.ts'
 import { officerKeyFile, passphraseFile } from '../support/officer-files.ts'
+import { withoutCeremony } from '../support/officers.ts'
 import { runCommand } from '../support/run-command.ts'
 import { XrpcError, createAccount, updateHandle } from './support/flows.ts'
 import type { Account } from './support/flows.ts'
@@ -62,6 +63,8 @@ async function startWithOfficers(): Promise<Holdfast> {
     expect(text).toMatch(from)
     await writeFile(path, text.replace(from, to))
   }
+  const policy = join(dataDir, 'policies', 'policy.yaml')
+  await writeFile(policy, withoutCeremony(await readFile(policy, 'utf8')))
   await edit('policy.yaml', 'rules:', groups)
   await edit('callers.yaml', /^ {2}- name: pds$/m, '  - name: pds\n    operatedBy: [dora]')
   await writeFile(
