@@ -6,8 +6,16 @@ import type { Sealer } from '../sealing/sealer.ts'
 import { readAsked } from './asked.ts'
 import { StoreError } from './error.ts'
 import { refuseEnded } from './look-up.ts'
+import { checkedCounts, checkHeld } from './own-signatures.ts'
+import type { OwnSignatures, Seen } from './own-signatures.ts'
 import { requestColumns, sealedRequest } from './stored-request.ts'
 import type { RequestRow } from './stored-request.ts'
+
+type Deps = {
+  readonly client: PoolClient
+  readonly sealer: Sealer
+  readonly own: OwnSignatures
+}
 
 /** Far more than can count: all but the newest few have ended. */
 const SAME_LIMIT = 16
@@ -94,10 +102,10 @@ type SnapshotRow = Partial<RequestRow> & {
 
 /** One snapshot for each input, in their order; an error for one whose rows are not as they were written. */
 export async function readSnapshots(
-  client: PoolClient,
-  sealer: Sealer,
+  { client, sealer, own }: Deps,
   inputs: readonly ClaimInput[],
 ): Promise<(ClaimSnapshot | StoreError)[]> {
+  const seen = inputs.map((input) => own.seen(input))
   const sent = new Date()
   const { rows } = await client.query<SnapshotRow>({
     ...snapshotStatement,
@@ -114,12 +122,15 @@ export async function readSnapshots(
   const byInput = Map.groupBy(rows, (row) => row.index)
   const snapshots: (ClaimSnapshot | StoreError)[] = []
   for (const [index, input] of inputs.entries()) {
+    const mine = seen[index]!
     try {
+      const found = toSnapshot(sealer, input, byInput.get(index) ?? [])
+      await checkOwn({ client, sealer }, mine.here, found)
       const counts = await countRules(client, input)
-      const snapshot = toSnapshot(sealer, input, byInput.get(index) ?? [])
+      const snapshot = checkedCounts(mine, input, { ...found, ...counts })
       const asked = await readWaiting(client, sealer, snapshot)
       const clocksApart = apart(snapshot.now, { from: sent, to: instanceNow })
-      snapshots.push({ ...snapshot, ...counts, asked, instanceNow, clocksApart })
+      snapshots.push({ ...snapshot, asked, instanceNow, clocksApart })
     } catch (error) {
       // The other calls of this transaction have nothing to do with it.
       if (!(error instanceof StoreError)) throw error
@@ -127,6 +138,37 @@ export async function readSnapshots(
     }
   }
   return snapshots
+}
+
+const ownStatement = {
+  name: 'holdfast_claim_own',
+  text: `
+    select ${requestColumns} from requests where id = any($1::uuid[])
+      and (state <> 'confirmed' or (
+        exists (select from audit_outbox where kind = 'operation.confirmed' and subject = requests.id::text)
+        or exists (select from audit_entries where look_up = 'operation.confirmed ' || requests.id::text)))`,
+}
+
+/**
+ * Two signatures on one `prev` are two futures of one identity: what was signed here must be among what
+ * the rows say of it. A confirmed one is not among them, and has its entry.
+ */
+async function checkOwn(
+  { client, sealer }: Omit<Deps, 'own'>,
+  signed: Seen['here'],
+  { same, rivals, open }: FromRows,
+): Promise<void> {
+  const known = new Map([...same, ...rivals, ...open].map((request) => [request.id, request]))
+  const others = signed.filter(({ id }) => !known.has(id)).map(({ id }) => id)
+  if (others.length > 0) {
+    const { rows } = await client.query<RequestRow>({ ...ownStatement, values: [others] })
+    for (const row of rows) known.set(row.id, sealedRequest(sealer, row))
+  }
+  for (const one of signed) {
+    const row = known.get(one.id)
+    // Elsewhere than among these, only a confirmed one is where it should be.
+    checkHeld(one, others.includes(one.id) && row?.state !== 'confirmed' ? undefined : row)
+  }
 }
 
 /** Of ordinary calls none wait: then nobody asks for what officers said. */

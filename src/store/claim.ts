@@ -6,6 +6,7 @@ import type {
   ClaimInput,
   ClaimOutcome,
   ClaimSnapshot,
+  Judged,
   RequestStore,
   Verdict,
 } from '../custody/ports.ts'
@@ -18,6 +19,7 @@ import { ClaimConflict, write } from './claim-writes.ts'
 import type { Ended, RequestWrite } from './claim-writes.ts'
 import { countDenials } from './denials.ts'
 import { StoreError } from './error.ts'
+import type { OwnSignatures } from './own-signatures.ts'
 import { underLocks } from './transaction.ts'
 
 type Call = {
@@ -41,10 +43,10 @@ type Plan = {
  * each, write. A crash before its commit leaves nothing; after it, claims whose leases end by
  * themselves, so that no identity is ever locked for longer than that.
  */
-export function createClaim(pool: Pool, sealer: Sealer): RequestStore['claim'] {
+export function createClaim(pool: Pool, sealer: Sealer, own: OwnSignatures): RequestStore['claim'] {
   const claim = createBatcher<Call, ClaimOutcome<unknown>>({
     keysOf: (call) => call.locks,
-    run: async (calls) => await claimAll({ pool, sealer }, calls),
+    run: async (calls) => await claimAll({ pool, sealer, own }, calls),
   })
   return async <T>(input: ClaimInput, judge: (snapshot: ClaimSnapshot) => Verdict<T>) =>
     (await claim({ input, judge, locks: lockNames(input) })) as ClaimOutcome<T>
@@ -58,7 +60,7 @@ function lockNames({ subject, digest, limited }: ClaimInput): string[] {
 
 const ATTEMPTS = 3
 
-type Deps = { readonly pool: Pool; readonly sealer: Sealer }
+type Deps = { readonly pool: Pool; readonly sealer: Sealer; readonly own: OwnSignatures }
 
 async function claimAll(deps: Deps, calls: readonly Call[]) {
   for (let attempt = 1; ; attempt++) {
@@ -73,17 +75,16 @@ async function claimAll(deps: Deps, calls: readonly Call[]) {
 
 /** Each plan is a thunk: a call whose judging threw fails alone, without taking the others along. */
 async function commitPlans(
-  { pool, sealer }: Deps,
+  { pool, sealer, own }: Deps,
   calls: readonly Call[],
 ): Promise<(() => Plan)[]> {
   const locks = calls.flatMap((call) => call.locks)
   return await underLocks(pool, locks, async (client) => {
     const snapshots = await readSnapshots(
-      client,
-      sealer,
+      { client, sealer, own },
       calls.map((call) => call.input),
     )
-    const planned = calls.map((call, index) => settle(() => planCall(call, snapshots[index])))
+    const planned = calls.map((call, index) => settle(() => planCall(own, call, snapshots[index])))
     const settled = await countDenials(client, planned)
     const plans = settled.flatMap((plan) => (plan.status === 'fulfilled' ? [plan.value] : []))
     await write(client, sealer, {
@@ -99,7 +100,11 @@ async function commitPlans(
   })
 }
 
-function planCall({ input, judge }: Call, snapshot: ClaimSnapshot | StoreError | undefined): Plan {
+function planCall(
+  own: OwnSignatures,
+  { input, judge }: Call,
+  snapshot: ClaimSnapshot | StoreError | undefined,
+): Plan {
   if (snapshot === undefined) throw new TypeError('every call has its snapshot')
   if (snapshot instanceof StoreError) throw snapshot
   const verdict = judge(snapshot)
@@ -117,7 +122,7 @@ function planCall({ input, judge }: Call, snapshot: ClaimSnapshot | StoreError |
     case 'propose':
       return planProposal(input, snapshot, verdict)
     case 'claim':
-      return planClaim(input, snapshot, verdict)
+      return planClaim(own, input, snapshot, verdict)
   }
 }
 
@@ -172,6 +177,7 @@ function planProposal(
 }
 
 function planClaim(
+  own: OwnSignatures,
   input: ClaimInput,
   { now }: ClaimSnapshot,
   { judged, authorized, reclaims, supersedes, agreement }: Verdict<unknown> & { kind: 'claim' },
@@ -207,12 +213,29 @@ function planClaim(
     asks: null,
     ended: supersedes.map(({ id, state }) => ({ id, from: state, to: 'superseded' as const })),
     entries: encodeAll(now, entries),
-    answer: () => ({
-      kind: 'claimed',
-      decision,
-      // Only made here, and `answer` is only called after the commit.
-      intent: Object.freeze({ authorized, lease }) as CommittedIntent,
-    }),
+    // Called after the commit, and the intent is made nowhere else.
+    answer: () => {
+      own.claimed(ownClaimOf(input, { id, judged, at: now }))
+      return {
+        kind: 'claimed',
+        decision,
+        intent: Object.freeze({ authorized, lease }) as CommittedIntent,
+      }
+    },
+  }
+}
+
+function ownClaimOf(
+  { subject, digest, limited }: ClaimInput,
+  { id, judged, at }: { id: string; judged: Judged; at: Date },
+) {
+  const rules = judged.decision.kind === 'deny' ? [] : judged.decision.rules
+  return {
+    id,
+    prev: subject.operation.prev,
+    digest: Buffer.from(digest).toString('hex'),
+    limited: limited.map((rule) => rule.id).filter((rule) => rules.includes(rule)),
+    intendedAt: at,
   }
 }
 

@@ -14,6 +14,7 @@ export const lookedUpKinds = [
   'request.rejected',
   'request.superseded',
   'key.retired',
+  'operation.confirmed',
   'operation.foreign',
   'operation.nullified',
   'signature.produced',

@@ -19,6 +19,7 @@ const subjects: Record<(typeof lookedUpKinds)[number], string> = {
   'caller.revoked': 'accessKeyId',
   'ceremony.imported': 'ceremony',
   'key.retired': 'keyDid',
+  'operation.confirmed': 'request',
   'operation.foreign': 'cid',
   'operation.nullified': 'cid',
   'request.cancelled': 'request',

@@ -11,6 +11,7 @@ import type { Sealer } from '../sealing/sealer.ts'
 import { createBatcher } from './batch.ts'
 import type { Database } from './database.ts'
 import { append } from './outbox.ts'
+import type { OwnSignatures } from './own-signatures.ts'
 import { requests } from './schema.ts'
 import { sealRow } from './seals.ts'
 import { requestColumns, toStoredRequest } from './stored-request.ts'
@@ -64,15 +65,23 @@ const recordStatement = {
 }
 
 /** Commits signatures, before anybody sees them; all that came while the last commit was under way. */
-export function createRecord(pool: Pool, sealer: Sealer): RequestStore['record'] {
+export function createRecord(
+  pool: Pool,
+  sealer: Sealer,
+  own: OwnSignatures,
+): RequestStore['record'] {
   const record = createBatcher({
-    run: async (outcomes: readonly Outcome[]) => await recordAll({ pool, sealer }, outcomes),
+    run: async (outcomes: readonly Outcome[]) => await recordAll({ pool, sealer, own }, outcomes),
   })
   return async (signature, signed) => await record({ signature, ...signed })
 }
 
 async function recordAll(
-  { pool, sealer }: { readonly pool: Pool; readonly sealer: Sealer },
+  {
+    pool,
+    sealer,
+    own,
+  }: { readonly pool: Pool; readonly sealer: Sealer; readonly own: OwnSignatures },
   outcomes: readonly Outcome[],
 ) {
   const { rows: clock } = await pool.query<{ now: Date }>('select clock_timestamp() as now')
@@ -98,6 +107,7 @@ async function recordAll(
     ],
   })
   const recorded = new Map(rows.map((row) => [row.id, toStoredRequest(row)]))
+  for (const { id, did } of inputs) if (recorded.has(id)) own.recorded(id, { did, at: now })
   return inputs.map(({ id }) => ({ status: 'fulfilled', value: recorded.get(id) ?? null }) as const)
 }
 

@@ -5,12 +5,14 @@ import { orBusy } from './database.ts'
 import type { Database } from './database.ts'
 import { createFindOperation } from './find-operations.ts'
 import { enroll } from './operations.ts'
+import { createOwnSignatures } from './own-signatures.ts'
 import { createRecord, fail, postpone } from './record.ts'
 
 export function createRequestStore(db: Database, sealer: Sealer): RequestStore {
   const findOperation = createFindOperation(db, sealer)
-  const claim = createClaim(db.$client, sealer)
-  const record = createRecord(db.$client, sealer)
+  const own = createOwnSignatures()
+  const claim = createClaim(db.$client, sealer, own)
+  const record = createRecord(db.$client, sealer, own)
   return {
     findOperation: async (cid) => await orBusy(() => findOperation(cid)),
     claim: async (input, judge) => await orBusy(() => claim(input, judge)),

@@ -42,7 +42,7 @@ async function replacement(instance: Instance, name: string): Promise<Pair> {
   const account = await instance.account(name)
   const old = await instance.sign(renamed(account, `${name}-old`))
   if (old.kind !== 'signed') throw new Error(`not signed: ${old.kind}`)
-  await ageSignature(instance.pool, old.requestId, 61)
+  await ageSignature(instance, old.requestId, 61)
   return { operation: renamed(account, `${name}-1`), rival: renamed(account, `${name}-2`) }
 }
 

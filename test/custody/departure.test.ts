@@ -63,6 +63,7 @@ test('a day later they may leave again', async () => {
     `update requests set intended_at = intended_at - interval '1 day 1 second',
        produced_at = produced_at - interval '1 day 1 second'`,
   )
+  custody.restart()
 
   expect(await leave(all[20]!)).toMatchObject({ kind: 'signed' })
   expect(alarms().at(-1)).toBe(20)

@@ -167,7 +167,7 @@ describe('read once when a key stands below ours', () => {
 
   test('an old signature on the same prev asks for no second read', async () => {
     const first = idOf(await custody.sign(next))
-    await ageSignature(custody.pool, first, 61)
+    await ageSignature(custody, first, 61)
     custody.directory.reads.length = 0
 
     expect(await custody.sign(renamed(head, 'below-3'))).toMatchObject({ kind: 'signed' })

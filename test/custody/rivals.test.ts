@@ -36,7 +36,7 @@ async function accountWithSigned(name: string) {
 /** The same, 61 seconds later. */
 async function accountWithOldSigned(name: string) {
   const all = await accountWithSigned(name)
-  await ageSignature(custody.pool, all.firstId, 61)
+  await ageSignature(custody, all.firstId, 61)
   return all
 }
 
@@ -72,7 +72,7 @@ describe('while the first has its time', () => {
 
   test('55 seconds are not enough', async () => {
     const { other, firstId } = await accountWithSigned('55-seconds')
-    await ageSignature(custody.pool, firstId, 55)
+    await ageSignature(custody, firstId, 55)
 
     expect(await custody.sign(other)).toMatchObject({ rule: 'PREV-ONE-LIVE-SIGNATURE' })
     expect(custody.bench.uses).toBe(0)
@@ -113,7 +113,7 @@ describe('while the first has its time', () => {
     expect(first.kind).toBe('signed')
     expect(rival).toMatchObject({ kind: 'denied', rule: 'PREV-ONE-LIVE-SIGNATURE' })
     expect((rival as { message: string }).message).toContain(idOf(first))
-    await ageSignature(custody.pool, idOf(first), 61)
+    await ageSignature(custody, idOf(first), 61)
     const later = await custody.sign(genesis, { key: custody.p256 })
     const stranger = await custody.sign(genesis, { caller: 'other' })
     expect(later).toMatchObject({ rule: 'PREV-ONE-LIVE-SIGNATURE' })
@@ -140,7 +140,7 @@ describe('60 seconds after its record', () => {
 
     const denied = { kind: 'denied', rule: 'PREV-ONE-LIVE-SIGNATURE' }
     for (let time = 0; time < 3; time += 1) expect(await custody.sign(first)).toMatchObject(denied)
-    await ageSignature(custody.pool, second, 61)
+    await ageSignature(custody, second, 61)
     for (let time = 0; time < 3; time += 1) expect(await custody.sign(first)).toMatchObject(denied)
     expect(custody.bench.uses).toBe(0)
   })
@@ -149,7 +149,7 @@ describe('60 seconds after its record', () => {
     const { account, first, other } = await accountWithOldSigned('in-turn')
     let newest = idOf(await custody.sign(other))
     for (let turn = 0; turn < 4; turn += 1) {
-      await ageSignature(custody.pool, newest, 61)
+      await ageSignature(custody, newest, 61)
       expect(await custody.sign(first)).toMatchObject({ rule: 'PREV-ONE-LIVE-SIGNATURE' })
       const next = await custody.sign(renamed(account, `in-turn-${turn}`))
       expect(next.kind).toBe('signed')

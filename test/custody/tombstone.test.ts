@@ -69,7 +69,7 @@ test('of a genesis that was followed on the directory: denied by PREV-IS-HEAD', 
   const second = await custody.signed(renamed(account, 'followed-2'))
   custody.directory.submit(second)
   const id = await requestOf(second.cid)
-  await ageSignature(custody.pool, id, 61)
+  await ageSignature(custody, id, 61)
   custody.bench.uses = 0
 
   expect(await custody.sign(tombstoneOf(account))).toMatchObject({ rule: 'PREV-IS-HEAD' })
@@ -80,7 +80,7 @@ test('of a genesis whose next operation never arrived: signed, and names what it
   const account = await custody.account('never-arrived')
   const second = await custody.signed(renamed(account, 'never-arrived-2'))
   const id = await requestOf(second.cid)
-  await ageSignature(custody.pool, id, 61)
+  await ageSignature(custody, id, 61)
   const tombstone = await custody.sign(tombstoneOf(account))
 
   expect(tombstone).toMatchObject({ kind: 'signed' })

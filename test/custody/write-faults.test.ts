@@ -58,7 +58,7 @@ const cases: Record<string, () => Promise<UnsignedOperation>> = {
   'an update that replaces another': async () => {
     const account = await custody.account(`write-${(serial += 1)}`)
     const old = idOf(await custody.sign(renamed(account, `write-${serial}-old`)))
-    await ageSignature(custody.pool, old, 61)
+    await ageSignature(custody, old, 61)
     return renamed(account, `write-${serial}-next`)
   },
   'an update that is denied': async () => {
@@ -99,6 +99,7 @@ test.each(Object.entries(modes))(
       await custody.pool
         .query(`update requests set produced_at = produced_at - interval '61 seconds',
         intended_at = intended_at - interval '61 seconds'`)
+      custody.restart()
     }
   },
 )

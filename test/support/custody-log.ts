@@ -39,7 +39,7 @@ async function signEnrolled(custody: Custody): Promise<void> {
 async function replace(custody: Custody): Promise<void> {
   const account = await custody.account('five')
   const first = await custody.sign(renamed(account, 'five-a'))
-  await ageSignature(custody.pool, idOf(first), 61)
+  await ageSignature(custody, idOf(first), 61)
   await custody.sign(renamed(account, 'five-b'))
   await custody.sign(renamed(account, 'five-a'))
 }

@@ -26,6 +26,7 @@ import { createApprovalStore } from '../../src/store/approvals.ts'
 import { createAccountSearch } from '../../src/store/enrolment-search.ts'
 import { recordPolicies } from '../../src/store/policy-sets.ts'
 import { createRequestStore } from '../../src/store/request-store.ts'
+import type { RequestStore } from '../../src/custody/ports.ts'
 import { createFakeDirectory } from './fake-directory.ts'
 import { createFakePds } from './fake-pds.ts'
 import { genesisOf, signedWith } from './operations.ts'
@@ -77,8 +78,17 @@ export async function openCustody(options: Options = {}) {
   const released: Released[] = []
   const bench = benchOf(keys.signers)
   const pds = createFakePds()
+  let started = createRequestStore(db, sealer)
+  const store: RequestStore = {
+    findOperation: async (cid) => await started.findOperation(cid),
+    claim: async (input, judge) => await started.claim(input, judge),
+    record: async (signature, signed) => await started.record(signature, signed),
+    fail: async (intent, reason) => await started.fail(intent, reason),
+    postpone: async (intent, reason) => await started.postpone(intent, reason),
+    enroll: async (log, caller) => await started.enroll(log, caller),
+  }
   const reading = {
-    store: createRequestStore(db, sealer),
+    store,
     directory,
     verify: openVerifier().verify,
     policies,
@@ -138,6 +148,10 @@ export async function openCustody(options: Options = {}) {
     ask,
     sign,
     signed,
+    /** As a new process: knows nothing of what the one before it signed but by its rows. */
+    restart(): void {
+      started = createRequestStore(db, sealer)
+    },
     /** A new account of ours, submitted to the directory as a PDS does. */
     async account(name: string, as: As = {}): Promise<Signed> {
       const account = await signed(genesisOf(name, [(as.key ?? key).did]), as)

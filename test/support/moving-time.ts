@@ -4,7 +4,10 @@ import type { Sealer } from '../../src/sealing/sealer.ts'
 import { sealRow } from '../../src/store/seals.ts'
 import type { Signed } from './operations.ts'
 
-// Postgres's clock is the one clock, and nobody can move it: a test moves what was written.
+// Postgres's clock is the one clock, and nobody can move it: a test moves what was written. The process
+// that signed remembers when it did: it is another one afterwards.
+
+type Aged = { readonly pool: Pool; readonly restart?: () => void }
 
 /** Ends every lease, as waiting for ten seconds would. */
 export async function endLeases(pool: Pool): Promise<void> {
@@ -15,7 +18,12 @@ export async function endLeases(pool: Pool): Promise<void> {
 }
 
 /** Makes a signature older than it is, and whatever else happened on its `prev` with it. */
-export async function ageSignature(pool: Pool, requestId: string, seconds: number): Promise<void> {
+export async function ageSignature(
+  { pool, restart }: Aged,
+  requestId: string,
+  seconds: number,
+): Promise<void> {
+  restart?.()
   await pool.query(
     `update requests aged set produced_at = aged.produced_at - make_interval(secs => $2),
        intended_at = aged.intended_at - make_interval(secs => $2)
@@ -27,10 +35,11 @@ export async function ageSignature(pool: Pool, requestId: string, seconds: numbe
 
 /** Makes an operation older than it is. */
 export async function ageOperation(
-  { outside, sealer }: { readonly outside: Pool; readonly sealer: Sealer },
+  { outside, sealer, restart }: Pick<Aged, 'restart'> & { outside: Pool; sealer: Sealer },
   cid: string,
   seconds: number,
 ): Promise<void> {
+  restart?.()
   const { rows } = await outside.query<{ did: string; requestId: string | null; recordedAt: Date }>(
     `update operations set recorded_at = recorded_at - make_interval(secs => $2) where cid = $1
      returning did, request_id as "requestId", recorded_at as "recordedAt"`,

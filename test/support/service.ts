@@ -10,6 +10,7 @@ import { developmentKey, openPolicies, withItem } from '../../src/development.ts
 import { doorsOf } from '../../src/doors.ts'
 import { listen } from '../../src/http/server.ts'
 import type { KeyFiles } from '../../src/signer/file.ts'
+import type { Signer } from '../../src/signer/signer.ts'
 import { addCredential } from '../../src/store/callers.ts'
 import type { NewCredential } from '../../src/store/callers.ts'
 import { startDirectory } from '../e2e/support/directory.ts'
@@ -45,6 +46,7 @@ export type ServiceOptions = {
   readonly officers?: { readonly roster: string; readonly policy: (shipped: string) => string }
   /** The origin by which officers name it. */
   readonly publicUrl?: string
+  readonly wrapSigner?: (signer: Signer) => Signer
 }
 
 export async function startService(options: ServiceOptions = {}): Promise<Service> {
@@ -72,6 +74,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     log,
     withSigners: true,
     environment: options.environment ?? {},
+    overrides: options.wrapSigner === undefined ? {} : { wrapSigner: options.wrapSigner },
   })
   const [pds, other] = [
     await addCredential(context.db, context.sealer, 'pds'),
