@@ -60,6 +60,7 @@ const commands: Readonly<
   recovery: {
     usage:
       'recovery plan BUNDLE --env prod|rehearsal --lost KEY --replacement ID … | ' +
+      'recovery approve BUNDLE --trust CARD --key-file FILE|--token URI | ' +
       'recovery import --trust CARD BUNDLE RESULT | recovery submit CEREMONY [--rate N] | ' +
       'recovery status [CEREMONY] [--list STATE]',
     load: async () => (await import('./online/recovery.ts')).recovery,

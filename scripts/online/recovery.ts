@@ -1,5 +1,6 @@
 import { UsageError } from './command.ts'
 import type { Command } from './command.ts'
+import { approveRecovery, approveUsage } from './recovery/approve.ts'
 import { importResult, importUsage } from './recovery/import.ts'
 import { planRecovery, planUsage } from './recovery/plan.ts'
 import { recoveryStatus, statusUsage } from './recovery/status.ts'
@@ -7,12 +8,13 @@ import { submitCeremony, submitUsage } from './recovery/submit.ts'
 
 const verbs: Readonly<Record<string, Command>> = {
   plan: planRecovery,
+  approve: approveRecovery,
   import: importResult,
   submit: submitCeremony,
   status: recoveryStatus,
 }
 
-const usage = [planUsage, importUsage, submitUsage, statusUsage].join('\n  ')
+const usage = [planUsage, approveUsage, importUsage, submitUsage, statusUsage].join('\n  ')
 
 export const recovery: Command = async ([verb = '', ...args]) => {
   const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
