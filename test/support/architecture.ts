@@ -159,11 +159,15 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/ed25519, src/files, src/logger.ts, src/main.ts, src/client, type src/api, src/custody/read-log.ts,
     src/audit, src/open-log.ts, src/sequencer, src/policy-files.ts,
     src/custody/request.ts, src/directory, src/ecdsa/native.ts, src/plc, src/policy,
-    src/recovery, src/bundle, src/ceremony, src/ecdsa, scripts/offline/command.ts,
-    scripts/offline/terminal.ts, scripts/offline/recovery, node:crypto, node:os, node:sqlite,
-    type src/sealing, src/signer, src/store, node:fs, node:fs/promises, node:path, node:util,
-    src/approval/officer-call.ts, scripts/offline/command.ts, scripts/offline/terminal.ts,
-    node:crypto`),
+    src/approval/officer-call.ts, type src/sealing, src/signer, src/store,
+    scripts/offline/command.ts, scripts/offline/terminal.ts,
+    node:crypto, node:fs, node:fs/promises, node:path, node:util`),
+  // The online halves share everything but the key with the room.
+  'scripts/online/recovery': list(`
+    scripts/online, scripts/offline, src/approval, src/audit, src/bundle, src/campaign,
+    src/ceremony, src/config.ts, src/development.ts, src/directory, src/ecdsa, src/files, src/plc,
+    src/policy, src/recovery, src/store, node:crypto, node:fs, node:fs/promises, node:os, node:path,
+    node:sqlite, node:util`),
   // An officer's own key lies on the officer's own machine, in a file of age or on a token.
   'scripts/online/officer-key.ts': list(`
     scripts/online/command.ts, src/approval, src/config.ts, src/ecdsa, src/plc, src/signer/pkcs11,
