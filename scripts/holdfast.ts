@@ -52,7 +52,7 @@ const commands: Readonly<
   },
   requests: {
     usage:
-      'requests list | requests show ID [--operation] | requests propose --key ID --from-file FILE | ' +
+      'requests list | requests show ID [--operation] | requests propose --key ID --from-file FILE | requests propose --again ID | ' +
       'requests sign|submit|cancel ID | ' +
       'requests approve|reject|cancel ID --key-file FILE|--token URI [--policies DIR] [--plc-url URL|--log FILE]',
     load: async () => (await import('./online/requests.ts')).requests,

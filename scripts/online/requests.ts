@@ -15,8 +15,8 @@ import { openClient, openOfficerClient, reportRefusal } from './service-client.t
 
 const usage =
   'requests list [--state STATE] [--cursor ID] [--limit N] | requests show ID [--operation] | ' +
-  'requests propose --key ID --from-file FILE | requests sign|submit|cancel ID   (each with [--url URL])\n' +
-  `For officers: requests list|show … (${officerKeyUsage}) |\n${speakUsage}`
+  'requests propose --key ID --from-file FILE | requests propose --again ID | requests sign|submit|cancel ID   (each with [--url URL])\n' +
+  `For officers: requests list|show|propose|sign|submit … (${officerKeyUsage}) |\n${speakUsage}`
 
 /** The service takes no more in one body. */
 const MAX_FILE_BYTES = 64 * 1024
@@ -30,6 +30,7 @@ const options = {
   operation: { type: 'boolean', default: false },
   key: { type: 'string' },
   'from-file': { type: 'string' },
+  again: { type: 'string' },
   ...officerKeyOptions,
 } as const
 
@@ -47,9 +48,13 @@ type Verb = {
 const verbs: Readonly<Record<string, Verb>> = {
   list: { options: ['state', 'cursor', 'limit', ...officerNames], takesId: false, run: list },
   show: { options: ['operation', ...officerNames], takesId: true, run: show },
-  propose: { options: ['key', 'from-file'], takesId: false, run: propose },
-  sign: { options: ['operation'], takesId: true, run: sign },
-  submit: { options: [], takesId: true, run: submit },
+  propose: {
+    options: ['key', 'from-file', 'again', ...officerNames],
+    takesId: false,
+    run: propose,
+  },
+  sign: { options: ['operation', ...officerNames], takesId: true, run: sign },
+  submit: { options: [...officerNames], takesId: true, run: submit },
   cancel: { options: [], takesId: true, run: cancel },
 }
 
@@ -133,12 +138,22 @@ async function show({ client, values, id }: Call): Promise<number> {
 }
 
 async function propose({ client, values }: Call): Promise<number> {
-  const { key, 'from-file': file } = values
+  const { key, 'from-file': file, again } = values
+  if (again !== undefined) {
+    if (key !== undefined || file !== undefined) throw new UsageError(usage)
+    return printRequest(await proposeAgain(client, again), values)
+  }
   if (key === undefined || file === undefined) throw new UsageError(usage)
   const operation = parseGoatOperation(await readText(file), file)
   // The service judges its shape, and says what is wrong with it.
   const request = await client.propose({ key, operation } as Proposal)
   return printRequest(request, values)
+}
+
+/** The same bytes once more: after a rejection a person may ask for them, who then does not approve. */
+async function proposeAgain(client: HoldfastClient, id: string): Promise<RequestView> {
+  const { key, operation } = await client.readRequest(id)
+  return await client.propose({ key, operation })
 }
 
 async function readText(file: string): Promise<string> {
