@@ -9,7 +9,7 @@ import { root, say } from './setup.mjs'
 import { prepareEndToEnd, prepareKmsEmulator, prepareSystem } from './setup-tests.mjs'
 
 /**
- * @typedef {{ passed: number, failed: number, skipped: number }} Sum
+ * @typedef {{ passed: number, failed: number, skipped: number, failures: string[] }} Sum
  * @typedef {import('./setup.mjs').Prepared} Prepared
  */
 
@@ -26,7 +26,7 @@ const withoutKms = await prepareKmsEmulator(prepared)
 if (withoutKms !== null) say(`Tests that need an emulator of AWS KMS cannot run: ${withoutKms}.`)
 /** @type {Sum[]} */
 const sums = []
-if (args.length === 0) sums.push({ ...(await runChecks(prepared)), skipped: 0 })
+if (args.length === 0) sums.push({ ...(await runChecks(prepared)), skipped: 0, failures: [] })
 if (paths.length === 0 || !paths.every(isEndToEnd)) {
   const chosen = paths.filter((path) => !isEndToEnd(path))
   sums.push(await runTests(prepared, [...chosen, ...others]))
@@ -40,11 +40,11 @@ report(sums)
 /** @param {Prepared} prepared @param {string[]} args @returns {Promise<Sum>} */
 async function runEndToEnd(prepared, args) {
   const config = join(endToEnd, 'vitest.config.ts')
-  if (!existsSync(join(root, config))) return { passed: 0, failed: 0, skipped: 0 }
+  if (!existsSync(join(root, config))) return { passed: 0, failed: 0, skipped: 0, failures: [] }
   const obstacle = await prepareEndToEnd(prepared).catch((error) => String(error.message))
   if (obstacle === null) return runTests(prepared, ['--config', config, ...args])
   say(`The end-to-end tests are skipped: ${obstacle}.`)
-  return { passed: 0, failed: 0, skipped: 1 }
+  return { passed: 0, failed: 0, skipped: 1, failures: [] }
 }
 
 /** @param {Prepared} prepared @param {string[]} args @returns {Promise<Sum>} */
@@ -69,19 +69,41 @@ async function runTests(prepared, args) {
  * @returns {Sum}
  */
 function read(file, ok) {
-  if (!existsSync(file)) return { passed: 0, failed: 1, skipped: 0 }
+  if (!existsSync(file))
+    return { passed: 0, failed: 1, skipped: 0, failures: ['the run ended without a report'] }
   const report = JSON.parse(readFileSync(file, 'utf8'))
   const failed = Math.max(report.numFailedTests, ok ? 0 : 1)
   const skipped = report.numPendingTests + report.numTodoTests
-  return { passed: report.numPassedTests, failed, skipped }
+  const failures = failuresIn(report)
+  if (failed > failures.length) failures.push('an error outside of a test: look for "Unhandled"')
+  return { passed: report.numPassedTests, failed, skipped, failures }
+}
+
+/** @param {{ testResults: { name: string, message?: string, assertionResults: { status: string, fullName: string, failureMessages?: string[] }[] }[] }} report */
+function failuresIn({ testResults }) {
+  return testResults.flatMap(({ name, message, assertionResults }) => {
+    const file = name.startsWith(root) ? name.slice(root.length + 1) : name
+    const failed = assertionResults.filter(({ status }) => status === 'failed')
+    const lines = failed.map(({ fullName, failureMessages = [] }) => {
+      const [first = ''] = (failureMessages[0] ?? '').split('\n')
+      return `${file}: ${fullName}: ${first.slice(0, 300)}`
+    })
+    // A file that cannot even be loaded has no tests.
+    if (lines.length > 0 || !message) return lines
+    return [`${file}: ${message.split('\n')[0]?.slice(0, 300)}`]
+  })
 }
 
 /** @param {Sum[]} sums */
 function report(sums) {
-  const total = (/** @type {keyof Sum} */ name) => sums.reduce((sum, part) => sum + part[name], 0)
+  const total = (/** @type {'passed' | 'failed' | 'skipped'} */ name) =>
+    sums.reduce((sum, part) => sum + part[name], 0)
   const [passed, failed, skipped] = [total('passed'), total('failed'), total('skipped')]
   const incomplete = process.env['CI'] === 'true' && skipped > 0
   if (incomplete) say('Skipped tests fail a run with CI=true: a real part is missing.')
+  for (const failure of sums.flatMap(({ failures }) => failures)) {
+    process.stdout.write(`failed: ${failure}\n`)
+  }
   process.exitCode = passed === 0 || failed > 0 || incomplete ? 1 : 0
   process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`)
 }
