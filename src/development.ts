@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseDocument } from 'yaml'
@@ -44,6 +44,7 @@ async function makeDevelopmentPolicies(config: Config, sealer: Sealer, dir: stri
       mode: 0o600,
     })
   }
+  await cp(join(shippedPolicies, 'tests'), join(temporary, 'tests'), { recursive: true })
   try {
     await rename(temporary, dir)
   } catch (error) {

@@ -5,6 +5,8 @@ import { refusals } from './policy/analyse.ts'
 import { PolicyError } from './policy/error.ts'
 import { parsePolicySet } from './policy/parse.ts'
 import type { PolicyFiles } from './policy/parse.ts'
+import { parseTestCases } from './policy/parse/test-cases.ts'
+import type { TestCase } from './policy/parse/test-cases.ts'
 import type { PolicySet } from './policy/policy-set.ts'
 
 export const policyFileNames = ['keys.yaml', 'callers.yaml', 'policy.yaml'] as const
@@ -43,6 +45,27 @@ export async function readPolicySet(dir: string): Promise<PolicySet> {
     if (!(cause instanceof PolicyError)) throw cause
     throw new ConfigError(`HOLDFAST_POLICIES_DIR: ${dir}/${cause.message}`, { cause })
   }
+}
+
+/**
+ * The cases that stand beside a set, in `tests/*.yaml`; none where there is no such folder. They decide
+ * nothing, and are not in the set's digest.
+ * @throws ConfigError naming the file and the case
+ */
+export async function readTestCases(dir: string): Promise<TestCase[]> {
+  const folder = join(dir, 'tests')
+  const names = await readdir(folder).catch(() => [])
+  const cases: TestCase[] = []
+  for (const name of names.filter((file) => /\.ya?ml$/.test(file)).toSorted()) {
+    const text = await readFile(join(folder, name), 'utf8')
+    try {
+      cases.push(...parseTestCases(`tests/${name}`, text))
+    } catch (cause) {
+      if (!(cause instanceof PolicyError)) throw cause
+      throw new ConfigError(`HOLDFAST_POLICIES_DIR: ${dir}/${cause.message}`, { cause })
+    }
+  }
+  return cases
 }
 
 export async function readPolicyFiles(dir: string): Promise<PolicyFiles> {

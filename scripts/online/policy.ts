@@ -5,7 +5,9 @@ import { analyse } from '../../src/policy/analyse.ts'
 import type { Analysis } from '../../src/policy/analyse.ts'
 import { compare, requirementText } from '../../src/policy/compare.ts'
 import type { PolicySet } from '../../src/policy/policy-set.ts'
-import { readPolicySet } from '../../src/policy-files.ts'
+import { runTests } from '../../src/policy/run-tests.ts'
+import type { TestFailure } from '../../src/policy/run-tests.ts'
+import { readPolicySet, readTestCases } from '../../src/policy-files.ts'
 import { UsageError, print, printJson } from './command.ts'
 import type { Command } from './command.ts'
 
@@ -35,10 +37,15 @@ function defaultDir(): string {
 
 async function check(dir: string, json: boolean): Promise<number> {
   const policies = await readPolicySet(dir)
+  const cases = await readTestCases(dir)
   const analysis = analyse(policies, new Date())
-  if (json) printJson(checkReport(dir, policies, analysis))
-  else printCheck(dir, policies, analysis)
-  return analysis.problems.length === 0 ? 0 : 1
+  const tests = { cases: cases.length, failures: runTests(policies, cases) }
+  if (json) printJson({ ...checkReport(dir, policies, analysis), tests })
+  else {
+    printCheck(dir, policies, analysis)
+    printTests(tests)
+  }
+  return analysis.problems.length + tests.failures.length === 0 ? 0 : 1
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
@@ -78,6 +85,16 @@ function printCheck(dir: string, policies: PolicySet, analysis: Analysis): void 
     print(`${severity === 'refuse' ? 'REFUSED' : 'problem'} ${name}: ${message}`)
   }
   print(analysis.problems.length === 0 ? 'sound' : `${analysis.problems.length} problems`)
+}
+
+type Tested = { readonly cases: number; readonly failures: readonly TestFailure[] }
+
+function printTests({ cases, failures }: Tested): void {
+  for (const failure of failures) {
+    print(`FAILED ${failure.file}: ${failure.case}: ${failure.message}`)
+  }
+  if (cases === 0) print('no cases in tests/')
+  else print(`${cases - failures.length} of ${cases} cases in tests/ answered as they must`)
 }
 
 async function diff(oldDir: string, nextDir: string, json: boolean): Promise<number> {
