@@ -1,22 +1,30 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { formatVkey } from '../../src/audit/note.ts'
+import { verifyEd25519 } from '../../src/ed25519/openssl.ts'
 import { startJobs } from '../../src/jobs.ts'
 import type { Jobs } from '../../src/jobs.ts'
+import { exportLog } from '../../src/sequencer/export-log.ts'
+import { runAuditVerify } from '../support/audit-verify.ts'
+import { bodiesOf } from '../support/audit-log.ts'
+import { checkpointOf, serveAnyway } from '../support/exported-log.ts'
+import type { LogSigner } from '../support/exported-log.ts'
 import { openInstance } from '../support/instance.ts'
 import type { Instance } from '../support/instance.ts'
 import { genesisOf } from '../support/operations.ts'
 import { createTestDatabase, testServer } from '../support/postgres.ts'
 import type { TestDatabase } from '../support/postgres.ts'
 
-// Postgres's superuser against the running service. What is changed is older than a checkpoint. The
-// service must find it and sign nothing from then on; all that it released is compared with a list of
-// what was asked for while nothing was wrong.
+// Postgres's superuser against the running service, and against the auditor. What is changed is older than
+// a checkpoint. The service must find it and sign nothing from then on; all that it released is compared with
+// a list of what was asked for while nothing was wrong. An auditor who kept a checkpoint must find it in what
+// is served afterwards, even when the superuser has the key of the checkpoints as well.
 
 /** As `src/store/audit-log.ts` names it. */
 const SEQUENCER_LOCK = 0x686f6c66
@@ -31,6 +39,8 @@ let jobs: Jobs
 let asked: string[]
 /** What the service logged. */
 let lines: Record<string, unknown>[]
+/** What the auditor has from before: a checkpoint, and the key that signs them. */
+let kept: { readonly checkpoint: string; readonly signer: LogSigner }
 
 beforeEach(async () => {
   database = await createTestDatabase()
@@ -39,6 +49,7 @@ beforeEach(async () => {
   await start(database)
   for (let count = 0; count < 4; count += 1) await signOne()
   await checkpointed()
+  kept = await keep()
 })
 afterEach(async () => {
   await stop()
@@ -68,17 +79,48 @@ async function signOne(): Promise<void> {
 }
 
 /** All that is in the outbox is in the log, and the held record has all of the log. */
-async function checkpointed(): Promise<void> {
+async function checkpointed(on = service): Promise<void> {
   await expect
     .poll(async () => {
-      const { rows } = await service.pool.query<{ waiting: number; size: number }>(
+      const { rows } = await on.pool.query<{ waiting: number; size: number }>(
         'select (select count(*)::int from audit_outbox) as waiting, size::int from audit_head',
       )
-      const held = await service.context.auditLog.held.read()
-      const published = await service.context.auditLog.store.checkpoint()
+      const held = await on.context.auditLog.held.read()
+      const published = await on.context.auditLog.store.checkpoint()
       return rows[0]?.waiting === 0 && held?.size === rows[0].size && published?.size === held.size
     })
     .toBe(true)
+}
+
+async function keep(on = service): Promise<typeof kept> {
+  const { held, signerFor, store } = on.context.auditLog
+  const { origin = '' } = (await held.read()) ?? {}
+  const signer = signerFor(origin)
+  if (signer === null) throw new Error('no key of the checkpoints')
+  const checkpoint = join(dataDir, 'kept-checkpoint')
+  await writeFile(checkpoint, (await store.checkpoint())?.note ?? '')
+  return { checkpoint, signer: { ...signer, origin, vkey: formatVkey(signer.key) } }
+}
+
+/** Exit code of `audit verify` for what is in the database now, under this checkpoint or the one that it has. */
+async function judged(note: string | null, on = service): Promise<number> {
+  const { signer, checkpoint } = kept
+  const { rows } = await on.pool.query<{ note: string }>('select note from audit_checkpoint')
+  const shown = note ?? rows[0]?.note ?? ''
+  const size = Number(shown.split('\n')[1])
+  const bodies = (await bodiesOf(on.pool)).slice(0, size)
+  const dir = await serveAnyway(bodies, { note: shown, vkey: signer.vkey })
+  try {
+    return (await runAuditVerify(dir, '--checkpoint', checkpoint)).code
+  } finally {
+    await rm(dir, { recursive: true })
+  }
+}
+
+/** The same, of a superuser who has the key and signs whatever is there. */
+async function judgedForged(on = service): Promise<number> {
+  const { note } = checkpointOf(await bodiesOf(on.pool), kept.signer)
+  return await judged(note, on)
 }
 
 async function administer(on: TestDatabase, ...statements: string[]): Promise<void> {
@@ -118,40 +160,60 @@ const unseen = (...statements: string[]) => [
   'alter table audit_entries enable always trigger audit_entries_truncate',
 ]
 
-const attacks: Record<string, string[]> = {
-  'edits an entry': unseen(`update audit_entries set body = body || '\\x00' where idx = 3`),
-  'edits an entry with its leaf': unseen(
-    `update audit_entries set body = '\\xa0', leaf = sha256('\\x00a0') where idx = 3`,
-  ),
-  'deletes an entry': unseen('delete from audit_entries where idx = 3'),
-  'deletes an entry and closes the gap': unseen(
-    'delete from audit_entries where idx = 3',
-    'update audit_entries set idx = idx - 1000 where idx > 3',
-    'update audit_entries set idx = idx + 999 where idx < 0',
-    'update audit_head set size = size - 1',
-  ),
-  'changes the order of two entries': unseen(
-    `update audit_entries set body = (select body from audit_entries other where other.idx = 7 - audit_entries.idx)
+/** With the exit code of `audit verify` for what the superuser can show an auditor. */
+const rewrites: Record<string, { deeds: string[]; code: 1 | 2 }> = {
+  'edits an entry': {
+    code: 1,
+    deeds: unseen(`update audit_entries set body = body || '\\x00' where idx = 3`),
+  },
+  'edits an entry with its leaf': {
+    code: 1,
+    deeds: unseen(
+      `update audit_entries set body = '\\xa0', leaf = sha256('\\x00a0') where idx = 3`,
+    ),
+  },
+  'deletes an entry': { code: 2, deeds: unseen('delete from audit_entries where idx = 3') },
+  'deletes an entry and closes the gap': {
+    code: 2,
+    deeds: unseen(
+      'delete from audit_entries where idx = 3',
+      'update audit_entries set idx = idx - 1000 where idx > 3',
+      'update audit_entries set idx = idx + 999 where idx < 0',
+      'update audit_head set size = size - 1',
+    ),
+  },
+  'changes the order of two entries': {
+    code: 1,
+    deeds: unseen(
+      `update audit_entries set body = (select body from audit_entries other where other.idx = 7 - audit_entries.idx)
      where idx in (3, 4)`,
-  ),
-  'cuts the tail off': unseen(
-    'delete from audit_entries where idx > 4',
-    'update audit_head set size = 5',
-  ),
-  'truncates the log': unseen(
-    'truncate audit_entries',
-    `update audit_head set size = 0, peaks = ''`,
-  ),
+    ),
+  },
+  'cuts the tail off': {
+    code: 2,
+    deeds: unseen('delete from audit_entries where idx > 4', 'update audit_head set size = 5'),
+  },
+  'truncates the log': {
+    code: 2,
+    deeds: unseen('truncate audit_entries', `update audit_head set size = 0, peaks = ''`),
+  },
+  'adds an entry that nobody wrote, and takes another one out of the order': {
+    code: 1,
+    deeds: unseen(
+      'update audit_entries set idx = -1 where idx = 3',
+      `insert into audit_entries (idx, leaf, body) values (3, sha256(''), '\\xa0')`,
+    ),
+  },
+}
+
+/** The log is as it was, and would not be safe for long. */
+const openings: Record<string, string[]> = {
   'disables a trigger': ['alter table audit_entries disable trigger audit_entries_rows'],
   'drops the trigger of truncate': ['drop trigger audit_entries_truncate on audit_entries'],
   'makes the triggers do nothing': [
     `create or replace function audit_log_is_append_only() returns trigger language plpgsql as
      $$ begin return new; end $$`,
   ],
-  'adds an entry that nobody wrote, and takes another one out of the order': unseen(
-    'update audit_entries set idx = -1 where idx = 3',
-    `insert into audit_entries (idx, leaf, body) values (3, sha256(''), '\\xa0')`,
-  ),
 }
 
 /** Undone in the same transaction, or without an effect on what is written. */
@@ -167,23 +229,51 @@ async function attack(statements: readonly string[]): Promise<void> {
   await expect.poll(() => stops().length, { timeout: 5_000 }).toBeGreaterThan(0)
 }
 
-describe('a superuser who', () => {
-  test.each(Object.entries(attacks))('%s: nothing is signed', async (_what, statements) => {
-    await attack(statements)
-    expect(stops()[0]).toMatchObject({ alarm: true })
-    const answer = await service.sign(genesisOf('too-late', [service.key.did]))
-    expect(answer).toMatchObject({
-      kind: 'busy',
-      message: expect.stringContaining('signing is stopped'),
-    })
-    const ready = await service.context.readiness()
-    expect(ready.parts['audit log']).toEqual({ ok: false, message: cause() })
-    // Long after one period it is no better.
-    await sleep(500)
-    expect(cause()).not.toBeNull()
-    // The independent list: nothing was released but what was asked for while all was well.
-    expect(service.released).toHaveLength(asked.length)
+/** As `audit export` does it. */
+async function exportNow(): Promise<void> {
+  const folder = { read: async () => null, write: async () => {}, replace: async () => {} }
+  const { key } = kept.signer
+  const options = { key, verify: verifyEd25519, progress: () => {} }
+  await exportLog(service.context.auditLog.store, folder, options)
+}
+
+/** And stays so, long after one period. */
+async function isStopped(): Promise<void> {
+  expect(stops()[0]).toMatchObject({ alarm: true })
+  const answer = await service.sign(genesisOf('too-late', [service.key.did]))
+  expect(answer).toMatchObject({
+    kind: 'busy',
+    message: expect.stringContaining('signing is stopped'),
   })
+  const ready = await service.context.readiness()
+  expect(ready.parts['audit log']).toEqual({ ok: false, message: cause() })
+  await sleep(500)
+  expect(cause()).not.toBeNull()
+  // The independent list: nothing was released but what was asked for while all was well.
+  expect(service.released).toHaveLength(asked.length)
+}
+
+describe('a superuser who', () => {
+  test.each(Object.entries(rewrites))(
+    '%s: nothing is signed, and an auditor sees it',
+    async (_what, { deeds, code }) => {
+      await attack(deeds)
+      await isStopped()
+      // Under the checkpoints that there are, and under new ones by a thief of the key.
+      expect(await judged(null)).toBe(code)
+      expect(await judgedForged()).toBe(1)
+      await expect(exportNow()).rejects.toThrow()
+    },
+  )
+
+  test.each(Object.entries(openings))(
+    '%s: nothing is signed, and what was written is sound',
+    async (_what, deeds) => {
+      await attack(deeds)
+      await isStopped()
+      expect(await judged(null)).toBe(0)
+    },
+  )
 
   test.each(Object.entries(undone))(
     '%s: alarms, and signing goes on when the whole log has proven right',
@@ -193,6 +283,8 @@ describe('a superuser who', () => {
       await expect.poll(cause, { timeout: 5_000 }).toBeNull()
       await signOne()
       expect(service.released).toHaveLength(asked.length)
+      await checkpointed()
+      expect(await judged(null)).toBe(0)
     },
   )
 })
@@ -212,6 +304,7 @@ describe("yesterday's backup", () => {
     await start(database)
     await signOne()
     await checkpointed()
+    kept = await keep()
     await stop()
     await start(backup)
     await sleep(300)
@@ -221,9 +314,11 @@ describe("yesterday's backup", () => {
     expect(waiting.kind).toBe('busy')
     const ready = await service.context.readiness()
     expect(ready.ready).toBe(false)
+    expect(await judged(null)).toBe(1)
     await stop()
     await start(database)
     expect(cause()).toBeNull()
+    expect(await judged(null)).toBe(0)
     await backup.drop()
   })
 
@@ -259,6 +354,12 @@ test('of two copies that go on from the same log, one is stopped', async () => {
       { timeout: 10_000 },
     )
     .toBe(1)
+  const [whole, stopped] = cause() === null ? [service, other] : [other, service]
+  await checkpointed(whole)
+  kept = await keep(whole)
+  expect(await judged(null, whole)).toBe(0)
+  expect(await judged(null, stopped)).toBe(1)
+  expect(await judgedForged(stopped)).toBe(1)
   await otherJobs.stop()
   await other.close()
   await fork.drop()

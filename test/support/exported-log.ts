@@ -1,9 +1,10 @@
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { folderAt } from '../../scripts/online/audit-export.ts'
 import { signCheckpoint } from '../../src/audit/checkpoint.ts'
 import { encodeEntry } from '../../src/audit/entry.ts'
+import { bundlePath, encodeBundle, encodeTile, TILE_WIDTH, tilePath } from '../../src/audit/tile.ts'
 import { appendLeaves, emptyRange, hashLeaf, rootOf } from '../../src/audit/merkle.ts'
 import { ED25519, formatVkey, noteKey } from '../../src/audit/note.ts'
 import { openEd25519, verifyEd25519 } from '../../src/ed25519/openssl.ts'
@@ -44,6 +45,32 @@ export async function writeExport(
   }
   const { key } = signer
   await exportLog(source, folderAt(dir), { key, verify: verifyEd25519, progress: () => {} })
+  return dir
+}
+
+/**
+ * What somebody serves who believes nothing and checks nothing: these entries, fewer than one tile holds,
+ * beside this checkpoint, whatever its root.
+ */
+export async function serveAnyway(
+  bodies: readonly Uint8Array[],
+  { note, vkey }: { readonly note: string; readonly vkey: string },
+): Promise<string> {
+  const width = bodies.length
+  if (width >= TILE_WIDTH) throw new RangeError('one tile is all that is written')
+  const dir = await mkdtemp(join(tmpdir(), 'holdfast-served-'))
+  const files: [string, string | Uint8Array][] = [
+    ['checkpoint', note],
+    ['log.vkey', `${vkey}\n`],
+  ]
+  if (width > 0) {
+    files.push([bundlePath({ index: 0, width }), encodeBundle(bodies)])
+    files.push([tilePath({ level: 0, index: 0, width }), encodeTile(bodies.map(hashLeaf))])
+  }
+  for (const [path, content] of files) {
+    await mkdir(dirname(join(dir, path)), { recursive: true })
+    await writeFile(join(dir, path), content)
+  }
   return dir
 }
 
