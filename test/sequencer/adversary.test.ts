@@ -11,6 +11,7 @@ import { verifyEd25519 } from '../../src/ed25519/openssl.ts'
 import { startJobs } from '../../src/jobs.ts'
 import type { Jobs } from '../../src/jobs.ts'
 import { exportLog } from '../../src/sequencer/export-log.ts'
+import { LogBroken } from '../../src/sequencer/log-broken.ts'
 import { runAuditVerify } from '../support/audit-verify.ts'
 import { bodiesOf } from '../support/audit-log.ts'
 import { checkpointOf, serveAnyway } from '../support/exported-log.ts'
@@ -262,7 +263,7 @@ describe('a superuser who', () => {
       // Under the checkpoints that there are, and under new ones by a thief of the key.
       expect(await judged(null)).toBe(code)
       expect(await judgedForged()).toBe(1)
-      await expect(exportNow()).rejects.toThrow()
+      await expect(exportNow()).rejects.toBeInstanceOf(LogBroken)
     },
   )
 
