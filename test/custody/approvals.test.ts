@@ -25,7 +25,7 @@ beforeEach(async () => {
   account = await approving.custody.account(`approved-${(accounts += 1)}`)
   approving.custody.bench.uses = 0
 })
-afterEach(async () => await approving.custody.check())
+afterEach(async () => await approving.custody.check({ movedTime: true }))
 afterAll(async () => await approving.custody.close())
 
 const sign = async (operation: UnsignedOperation) => await approving.custody.sign(operation)

@@ -21,7 +21,7 @@ beforeEach(() => {
   custody.bench.uses = 0
   custody.bench.fault = null
 })
-afterEach(async () => await custody.check())
+afterEach(async () => await custody.check({ movedTime: true }))
 afterAll(async () => await custody.close())
 
 /** So many operations besides the genesis, each recorded so long ago. */

@@ -16,7 +16,7 @@ beforeAll(async () => {
 beforeEach(() => {
   custody.bench.uses = 0
 })
-afterEach(async () => await custody.check())
+afterEach(async () => await custody.check({ movedTime: true }))
 afterAll(async () => await custody.close())
 
 test('of a genesis signed 298 seconds ago: signed, and the directory is not read', async () => {

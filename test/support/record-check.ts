@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Pool } from 'pg'
 import { entriesOf } from './audit-log.ts'
+import { auditFindings } from './log-oracle.ts'
 import { verifyWithAtproto } from '../../src/ecdsa/atproto.ts'
 import {
   attachSignature,
@@ -34,7 +35,7 @@ type Ledger = { rows: Row[]; operations: Operation[]; entries: Entry[] }
 
 /**
  * What must hold of the whole record whatever happened before, read with plain SQL and verified with
- * another library than the one that released.
+ * another library than the one that released; and nothing that an auditor would find in its log.
  * @returns one line for each thing that is wrong
  */
 export async function findingsOf(pool: Pool, released: readonly Released[]): Promise<string[]> {
@@ -48,6 +49,7 @@ export async function findingsOf(pool: Pool, released: readonly Released[]): Pro
     ...record.entries.flatMap((entry) => checkEntry(record, entry)),
     ...record.operations.flatMap((operation) => checkOperation(record, operation)),
     ...before.flatMap((given) => checkReleased(record.rows, given)),
+    ...(await auditFindings(pool)),
   ]
 }
 

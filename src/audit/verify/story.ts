@@ -192,12 +192,11 @@ export function createStory(verify: EcdsaVerify) {
       say(`nobody asks officers about its request (${stateOf(known)})`)
       return
     }
-    const holds = {
-      'request.approved': () => isSo('approved', given),
-      'request.rejected': () => isSo('rejected', given),
-      'request.expired': () => isOver(given),
+    if (kind === 'request.expired') {
+      if (!isOver(given)) say('it ended before its time')
+    } else if (!isSo(kind === 'request.approved' ? 'approved' : 'rejected', given)) {
+      say('what officers said does not come to that')
     }
-    if (!holds[kind]()) say('what officers said does not come to that')
     if (kind !== 'request.approved') known.state = 'ended'
   }
 

@@ -287,7 +287,7 @@ const forgeries: [string, Forgery, string][] = [
   [
     'an end before its time',
     () => entries.toSpliced(CAROL(), 0, { ...entries[CAROL() + 1]!, kind: 'request.expired' }),
-    'what officers said does not come to that',
+    'it ended before its time',
   ],
 ]
 
