@@ -219,6 +219,16 @@ describe('an officer approves', () => {
     expect((await pds.readRequest(id)).approval?.said).toMatchObject([{ person: 'alice' }])
   })
 
+  test.skipIf(missing !== null)('not: with a token that does not sign', async () => {
+    const { id, words } = await asked()
+    await hsm!.shim.set({ on: 'C_Sign', action: 'fail', argument: 0x30 })
+    const ran = await officer('bob', ['approve', id, '--confirm', words])
+    await hsm!.shim.set()
+    expect(ran).toMatchObject({ code: 3, out: '' })
+    expect(ran.err).toMatch(/^could not run: |token/)
+    expect((await pds.readRequest(id)).approval?.said).toEqual([])
+  })
+
   test.each([
     ['dora', 'dora is in no quorum of MOVE'],
     ['mallory', 'is not signed by an active officer'],
