@@ -4,6 +4,8 @@ import { SignCommand } from '@aws-sdk/client-kms'
 import { encode } from '@ipld/dag-cbor'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { persons, rosterYaml } from '../policy/officers.ts'
+import type { RequestView } from '../../src/api/request.ts'
+import { createClient } from '../../src/client/client.ts'
 import { kmsClient } from '../support/aws-client.ts'
 import { officerKeyFile, passphraseFile } from '../support/officer-files.ts'
 import { withoutCeremony } from '../support/officers.ts'
@@ -26,6 +28,8 @@ let holdfast: Holdfast
 let pds: Pds
 let account: Account
 let request: string
+/** What an auditor keeps of the log before officers are asked. */
+let kept: string
 
 beforeAll(async () => {
   stack = await startStack()
@@ -33,6 +37,7 @@ beforeAll(async () => {
   stack.atEnd(() => holdfast.stop())
   pds = await stack.startPds(holdfast.pdsEnv)
   account = await createAccount(pds, 'asker')
+  kept = await exported('kept')
 })
 
 afterAll(() => stack.stop())
@@ -90,13 +95,22 @@ async function officer(person: string, verb: string, id: string, more: readonly 
   })
 }
 
+/** What the caller sees of its own request, words included; officers get them over another channel. */
+async function shown(id: string): Promise<RequestView> {
+  return await createClient({ url: holdfast.url, credential: pdsCredential() }).readRequest(id)
+}
+
+const pdsCredential = () => ({
+  accessKeyId: holdfast.pdsEnv['AWS_ACCESS_KEY_ID'] ?? '',
+  secretAccessKey: holdfast.pdsEnv['AWS_SECRET_ACCESS_KEY'] ?? '',
+})
+
+const confirmation = async (id: string) => ['--confirm', (await shown(id)).approval?.words ?? '']
+
 /** The same bytes again, as the AWS SDK in the PDS asks for them: what the PDS keeps to itself is seen. */
 async function askDoor(id: string): Promise<unknown> {
-  const shown = await officer('bob', 'show', id, ['--json'])
-  const { operation } = JSON.parse(shown.out) as { operation: object }
-  const { AWS_ACCESS_KEY_ID: accessKeyId = '', AWS_SECRET_ACCESS_KEY: secretAccessKey = '' } =
-    holdfast.pdsEnv
-  const client = kmsClient(`${holdfast.url}/kms`, { accessKeyId, secretAccessKey })
+  const { operation } = await shown(id)
+  const client = kmsClient(`${holdfast.url}/kms`, pdsCredential())
   return await client.send(
     new SignCommand({
       KeyId: 'pds',
@@ -104,12 +118,6 @@ async function askDoor(id: string): Promise<unknown> {
       SigningAlgorithm: 'ECDSA_SHA_256',
     }),
   )
-}
-
-/** The words come over another channel, here from an officer who looked. */
-async function wordsOf(id: string): Promise<string> {
-  const shown = await officer('bob', 'show', id, ['--json'])
-  return (JSON.parse(shown.out) as { approval: { words: string } }).approval.words
 }
 
 async function refusal(change: Promise<unknown>): Promise<string> {
@@ -139,13 +147,13 @@ it('a second try asks nobody anew: it is the same request, still waiting', async
 })
 
 it('whoever operates the PDS does not approve what it asked for', async () => {
-  const ran = await officer('dora', 'approve', request, ['--confirm', await wordsOf(request)])
+  const ran = await officer('dora', 'approve', request, await confirmation(request))
   expect(ran).toMatchObject({ code: 1, out: '' })
   expect(ran.err).toContain('dora operates pds, which asked for this, and so does not approve it')
 })
 
 it('one officer is not enough; with the second the user’s next try goes through, signed once', async () => {
-  const confirm = ['--confirm', await wordsOf(request)]
+  const confirm = await confirmation(request)
   expect(await officer('alice', 'approve', request, confirm)).toMatchObject({ code: 0 })
   expect(await refusal(updateHandle(pds, account, 'renamed'))).toContain('1 more of security')
   const second = await officer('carol', 'approve', request, [...confirm, '--json'])
@@ -164,11 +172,9 @@ it('one officer is not enough; with the second the user’s next try goes throug
 it('what an officer rejected is denied to the PDS for good, and nothing is signed', async () => {
   const words = await refusal(updateHandle(pds, account, 'unwanted'))
   const id = /\(request ([0-9a-f-]{36})\)/.exec(words)?.[1] ?? ''
-  const confirm = ['--confirm', await wordsOf(id)]
+  const confirm = await confirmation(id)
   expect(await officer('alice', 'approve', id, confirm)).toMatchObject({ code: 0 })
   expect(await officer('bob', 'reject', id, confirm)).toMatchObject({ code: 0 })
-  const late = await officer('carol', 'approve', id, confirm)
-  expect(late).toMatchObject({ code: 1, out: '' })
 
   const denied = await refusal(updateHandle(pds, account, 'unwanted'))
   expect(denied).toContain('reject')
@@ -181,3 +187,24 @@ it('what an officer rejected is denied to the PDS for good, and nothing is signe
   expect(await readAuditLog(stack.plc.url, account.did)).toHaveLength(2)
   expect((await readRecord(holdfast.dataDir)).intended).toHaveLength(2)
 })
+
+it('the log of all that is sound to an auditor, who judges what officers said from their signatures', async () => {
+  const late = await exported('late')
+  const vkey = (await readFile(join(late, 'log.vkey'), 'utf8')).trim()
+  const card = join(stack.dir, 'card.yaml')
+  await writeFile(card, `trust: holdfast/trust/v1\nlog: ${vkey}\n`)
+  const args = ['verify', late, '--trust', card, '--checkpoint', join(kept, 'checkpoint')]
+  const ran = await audit([...args, '--json'])
+  expect({ ...ran, err: '' }).toMatchObject({ code: 0 })
+})
+
+async function audit(args: readonly string[]) {
+  const env = { HOME: stack.dir, HOLDFAST_DATA_DIR: holdfast.dataDir }
+  return await runCommand(['audit', ...args], { cwd: stack.dir, env })
+}
+
+async function exported(name: string): Promise<string> {
+  const dir = join(stack.dir, name)
+  expect(await audit(['export', dir])).toMatchObject({ code: 0 })
+  return dir
+}
