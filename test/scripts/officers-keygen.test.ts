@@ -75,7 +75,7 @@ describe('officers keygen --out', () => {
     expect(JSON.parse(ran.out)).toEqual({
       did: expect.stringMatching(/^did:key:zQ3sh/),
       curve: 'K-256',
-      place: '--key-file bob.age',
+      keyFile: 'bob.age',
     })
     const key = await open({ 'key-file': join(dir, 'bob.age'), 'passphrase-file': passphraseFile })
     expect(await verifyWithAtproto(key.did, statement, await key.sign(statement))).toBe(true)

@@ -23,7 +23,11 @@ export const keygenUsage =
 const DAY_MS = 86_400_000
 const VALID_DAYS = 365
 
-type Made = { readonly did: string; readonly curve: Curve; readonly place: string }
+/** `keyFile` or `token`: what `--key-file` or `--token` takes. */
+type Made = { readonly did: string; readonly curve: Curve } & (
+  | { readonly keyFile: string }
+  | { readonly token: string }
+)
 
 /** An officer's own key, made where it will be used. Nothing leaves this machine. */
 export async function keygen(args: string[]): Promise<number> {
@@ -82,7 +86,7 @@ async function makeFile(
     const isSame = Buffer.compare(opened, content) === 0
     opened.fill(0)
     if (!isSame) throw new Refusal(`${file}: does not give the key back; do not use it`)
-    return { did, curve, place: `--key-file ${file}` }
+    return { did, curve, keyFile: out }
   } finally {
     secret.fill(0)
     content.fill(0)
@@ -113,18 +117,23 @@ async function makeOnToken(
     if (key.did === null || key.uri === null) {
       throw new Refusal(`the token made ${escapeText(label)}, but shows no public key for it`)
     }
-    return { did: key.did, curve, place: `--token '${key.uri}'` }
+    return { did: key.did, curve, token: key.uri }
   } finally {
     forget()
   }
 }
 
-function tell({ did, place }: Made): void {
+function tell(made: Made): void {
+  const { did } = made
   const day = (from: number) => new Date(from).toISOString().slice(0, 10)
   const from = Date.now()
   const until = from + VALID_DAYS * DAY_MS
   print(`Made ${did}`)
-  print(`Sign with it by: ${place}`)
+  print(
+    'keyFile' in made
+      ? `Sign with it by: --key-file ${escapeText(made.keyFile)}`
+      : `Sign with it by: --token '${made.token}'`,
+  )
   print('For the roster, among your credentials; ID is a name of your choice:')
   print(`      - kind: did:key`)
   print(`        id: ID`)
