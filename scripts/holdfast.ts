@@ -38,7 +38,7 @@ const commands: Readonly<
   audit: {
     usage:
       'audit export DIR | audit verify DIR [--trust CARD] [--checkpoint FILE] [--max-age D] | ' +
-      'audit proof INDEX | audit proof verify FILE --trust CARD | audit restore DIR | audit fork | audit reconcile',
+      'audit proof INDEX | audit proof verify FILE --trust CARD | audit restore DIR | audit fork FILE | audit fork approve FILE | audit reconcile',
     load: async () => auditCommand,
   },
   trust: {

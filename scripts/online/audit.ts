@@ -4,16 +4,20 @@ import { parseArgs } from 'node:util'
 import { restoreLog } from '../../src/sequencer/restore.ts'
 import type { Restored } from '../../src/sequencer/restore.ts'
 import { recordReconciled, recordRestored } from '../../src/store/log-deeds.ts'
-import type { Context } from '../../src/context.ts'
 import { auditExport, auditProof } from './audit-export.ts'
+import { approveFork } from './audit/approve-fork.ts'
+import { auditFork } from './audit/fork.ts'
 import { UsageError, print, printJson, withContext } from './command.ts'
 import type { Command } from './command.ts'
 
 const usage =
   'audit export DIR | audit verify DIR [--trust CARD] [--checkpoint FILE] [--max-age D] | audit proof INDEX | ' +
-  'audit proof verify FILE --trust CARD | audit restore DIR | audit fork | audit reconcile [--json]'
+  'audit proof verify FILE --trust CARD | audit restore DIR | audit fork FILE | audit fork approve FILE | audit reconcile [--json]'
 
 export const audit: Command = async ([verb, ...args]) => {
+  if (verb === 'fork') {
+    return args[0] === 'approve' ? await approveFork(args.slice(1)) : await auditFork(args)
+  }
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
@@ -27,7 +31,6 @@ export const audit: Command = async ([verb, ...args]) => {
     return await auditExport(folder, json)
   if (verb === 'proof' && folder !== undefined && /^[0-9]{1,15}$/.test(folder) && rest.length === 0)
     return await auditProof(Number(folder))
-  if (verb === 'fork' && folder === undefined) return await fork(json)
   if (verb === 'reconcile' && folder === undefined) return await reconcile(json)
   throw new UsageError(usage)
 }
@@ -118,20 +121,3 @@ async function reconcile(json: boolean): Promise<number> {
 }
 
 const RECONCILE_DEADLINE_MS = 600_000
-
-/** What would be given up. That it may be given up is for officers to say, and no quorum is built yet. */
-async function fork(json: boolean): Promise<number> {
-  return await withContext(async ({ auditLog }: Context) => {
-    const held = await auditLog.held.read()
-    const { range } = await auditLog.store.head()
-    const gap = { held: held?.size ?? null, database: range.size, origin: held?.origin ?? null }
-    const message =
-      'denied: a log is forked only under an approved log-fork request, and this version has no quorum to approve one'
-    if (json) printJson({ denied: true, message, ...gap })
-    else {
-      print(`The held record has ${gap.held ?? 'no'} entries, the database ${gap.database}.`)
-      process.stderr.write(`${message}\n`)
-    }
-    return 1
-  })
-}

@@ -1,3 +1,5 @@
+import { ActRefused } from '../../src/approval/act.ts'
+import { ApprovalError } from '../../src/approval/error.ts'
 import { AuditError } from '../../src/audit/error.ts'
 import { DocumentError } from '../../src/ceremony/document.ts'
 import { ConfigError, readEnv, toConfig, toSecrets } from '../../src/config.ts'
@@ -59,7 +61,15 @@ export function exitCodeOf(error: unknown): { code: number; message: string } {
     return { code: 2, message: error.message }
   if (error instanceof StoreError && (error.code === 'schema' || error.code === 'roles'))
     return { code: 2, message: error.message }
-  const refusals = [Refusal, RecoveryError, DocumentError, AuditError, AccountsError]
+  const refusals = [
+    Refusal,
+    RecoveryError,
+    DocumentError,
+    AuditError,
+    AccountsError,
+    ActRefused,
+    ApprovalError,
+  ]
   if (refusals.some((kind) => error instanceof kind)) {
     return { code: 1, message: error instanceof Error ? error.message : '' }
   }

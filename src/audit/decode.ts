@@ -160,6 +160,18 @@ const shapes: {
   'reconciliation.reported': [
     { directory: text, operations: count, own: count, foreign: count, nullified: count },
   ],
+  'log.forked': [
+    {
+      from: text,
+      size: count,
+      root: bytes,
+      had: count,
+      origin: text,
+      checkpointKey: text,
+      request: bytes,
+      approvals: read.list(read.fields({ statement: bytes, evidence: bytes })),
+    },
+  ],
   'ceremony.imported': [{ ceremony: text, intent: bytes, result: bytes, operations: count }],
   'ceremony.reported': [
     {

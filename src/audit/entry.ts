@@ -118,6 +118,24 @@ export type AuditEntry =
       readonly size: number
       readonly root: Uint8Array
     }
+  /**
+   * Entries `had` to `size` - 1 of the log that was called `from` are lost; it goes on as `origin`, whose
+   * checkpoints that vkey signs. `request` is the digest of what was approved, and by whom it was.
+   */
+  | {
+      readonly kind: 'log.forked'
+      readonly from: string
+      readonly size: number
+      readonly root: Uint8Array
+      readonly had: number
+      readonly origin: string
+      readonly checkpointKey: string
+      readonly request: Uint8Array
+      readonly approvals: readonly {
+        readonly statement: Uint8Array
+        readonly evidence: Uint8Array
+      }[]
+    }
   /** In force in the directory, and signed by nobody here; `deadline`: until then it can be undone. */
   | {
       readonly kind: 'operation.foreign'
@@ -250,6 +268,8 @@ function subjectOf(entry: AuditEntry): string {
       return entry.store
     case 'database.restored':
       return String(entry.size)
+    case 'log.forked':
+      return entry.origin
     case 'policy.changed':
     case 'roster.changed':
       return Buffer.from(entry.digest).toString('hex')

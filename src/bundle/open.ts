@@ -1,13 +1,13 @@
 import { lstat, open, readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { RawApproval } from '../approval/evidence.ts'
+import { parseApprovalFile } from '../approval/approval-file.ts'
 import { ApprovalError } from '../approval/error.ts'
 import { verifyApproval } from '../approval/verify.ts'
 import type { VerifiedApproval } from '../approval/verify.ts'
 import { linesOf } from '../files/lines.ts'
 import { quoteText } from '../plc/text.ts'
 import type { EcdsaVerify } from '../plc/signature.ts'
-import { parseApprovalFile } from '../recovery/approval-file.ts'
 import {
   ACCOUNTS_FILE,
   APPROVALS_FOLDER,
@@ -121,9 +121,18 @@ async function readApprovals(path: string): Promise<RawApproval[]> {
     const file = `${APPROVALS_FOLDER}/${name}`
     if (!APPROVAL_FILE.test(name))
       throw malformed(`${quoteText(file)}: does not belong to a bundle`)
-    approvals.push(parseApprovalFile(await readSmallText(path, file), file))
+    approvals.push(approvalIn(await readSmallText(path, file), file))
   }
   return approvals
+}
+
+function approvalIn(text: string, file: string): RawApproval {
+  try {
+    return parseApprovalFile(text, file)
+  } catch (cause) {
+    if (!(cause instanceof ApprovalError)) throw cause
+    throw new RecoveryError('bundle-malformed', cause.message, { cause })
+  }
 }
 
 async function readSmall(path: string, name: string): Promise<Buffer> {

@@ -1,15 +1,11 @@
 import type { TrustCard } from '../audit/trust-card.ts'
-import { requesterText, termsOf } from '../approval/matter.ts'
+import { ActRefused, actMatter, weighAct } from '../approval/act.ts'
+import type { AskedAct } from '../approval/act.ts'
 import type { Matter } from '../approval/matter.ts'
-import { lackingText } from '../approval/quorum.ts'
 import type { VerifiedApproval } from '../approval/verify.ts'
-import { weigh } from '../approval/weigh.ts'
-import type { Weighed } from '../approval/weigh.ts'
 import type { Proof } from '../plc/proof.ts'
 import { quoteText } from '../plc/text.ts'
-import { judgeActs } from '../policy/acts.ts'
 import { decodePolicySet } from '../policy/canonical.ts'
-import type { Decision } from '../policy/evaluate.ts'
 import { decodeRoster } from '../policy/parse/roster.ts'
 import type { PolicySet } from '../policy/policy-set.ts'
 import { personOf } from '../policy/roster.ts'
@@ -85,25 +81,7 @@ export function trustIntent(
  * @throws RecoveryError `not-approved` when they allow it to nobody
  */
 export function ceremonyMatter(trusted: TrustedIntent): Matter | null {
-  const { intent, digest, policies } = trusted
-  const decision = decide(trusted)
-  if (decision.kind === 'allow') return null
-  if (intent.planner === null) {
-    throw notApproved('the policies ask officers, and the intent names nobody who asks (planner)')
-  }
-  return {
-    env: intent.env,
-    audience: intent.audience,
-    subject: 'ceremony',
-    request: digest,
-    key: intent.recovery,
-    head: null,
-    nullifies: [],
-    requester: { kind: 'person', id: intent.planner },
-    policy: { rules: decision.rules, digest: policies.digest },
-    terms: termsOf(decision.requirements, new Date(intent.made)),
-    display: renderIntent(intent),
-  }
+  return orNotApproved(() => actMatter(askedBy(trusted), trusted.policies))
 }
 
 /**
@@ -116,28 +94,40 @@ export function approveIntent(
   { approvals, now }: { readonly approvals: readonly VerifiedApproval[]; readonly now: Date },
 ): ApprovedIntent {
   const { policies, roster } = trusted
-  const decision = decide(trusted)
-  const matter = ceremonyMatter(trusted)
-  if (matter === null || decision.kind === 'allow') {
-    return Object.freeze({
-      trusted,
-      rules: decision.rules,
-      approvers: [],
-    }) as unknown as ApprovedIntent
+  const agreed = orNotApproved(() =>
+    weighAct(askedBy(trusted), { policies, roster, approvals, now }),
+  )
+  return Object.freeze({ trusted, ...agreed }) as unknown as ApprovedIntent
+}
+
+function askedBy({ intent, digest }: TrustedIntent): AskedAct {
+  return {
+    env: intent.env,
+    audience: intent.audience,
+    subject: 'ceremony',
+    request: digest,
+    key: intent.recovery,
+    proposer: intent.planner,
+    made: new Date(intent.made),
+    display: renderIntent(intent),
+    acts: [
+      { class: 'ceremony', key: 'recovery' },
+      {
+        class: 'update',
+        key: 'recovery',
+        changes: ['rotationKeys.add', 'rotationKeys.remove.online'],
+      },
+    ],
   }
-  const weighed = weigh({
-    matter,
-    requirements: decision.requirements,
-    approvals,
-    roster,
-    callers: policies.callers,
-    clocks: { instance: now, database: now },
-  })
-  if (weighed.kind !== 'met') throw notApproved(whyNot(weighed, requesterText(matter.requester)))
-  const approvers = [...new Set(approvals.map(({ person }) => person.id))]
-    .filter((id) => !weighed.voids.some(({ person }) => person === id))
-    .sort()
-  return Object.freeze({ trusted, rules: decision.rules, approvers }) as unknown as ApprovedIntent
+}
+
+function orNotApproved<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof ActRefused) throw notApproved(error.message)
+    throw error
+  }
 }
 
 /**
@@ -172,36 +162,6 @@ export function checkOperators(
 export function renderIntent(intent: Intent): string {
   const lines = Object.entries(intent).map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
   return lines.map((line) => `${line}\n`).join('')
-}
-
-type Asked = Extract<Decision, { kind: 'allow' | 'require' }>
-
-function decide({ policies }: TrustedIntent): Asked {
-  const decision = judgeActs(policies, [
-    { class: 'ceremony', key: 'recovery' },
-    {
-      class: 'update',
-      key: 'recovery',
-      changes: ['rotationKeys.add', 'rotationKeys.remove.online'],
-    },
-  ])
-  if (decision.kind !== 'deny') return decision
-  const rules = decision.findings.map(({ rule }) => rule).join(', ')
-  throw notApproved(`the policies allow no such ceremony (${rules})`)
-}
-
-function whyNot(weighed: Exclude<Weighed, { kind: 'met' }>, requester: string): string {
-  const voids = weighed.voids.map(({ person, reason }) => `; of ${person}: ${reason}`).join('')
-  switch (weighed.kind) {
-    case 'waiting':
-      return `missing: ${weighed.missing.map(lackingText).join('; ')}${voids} (asked by ${requester})`
-    case 'rejected':
-      return `${weighed.by} has rejected it`
-    case 'expired':
-      return `its time is over (${weighed.expiry}), by the clock of this machine${voids}`
-    case 'delayed':
-      return `nobody may sign before ${new Date(weighed.until * 1_000).toISOString()}`
-  }
 }
 
 function notTrusted(file: string, field: string, found: string, trusted: string): RecoveryError {

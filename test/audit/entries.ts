@@ -147,6 +147,20 @@ export const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind
     },
     'https://plc.directory',
   ],
+  'log.forked': [
+    {
+      kind: 'log.forked',
+      from: 'localhost/audit/a',
+      size: 9,
+      root: new Uint8Array(32),
+      had: 7,
+      origin: 'localhost/audit/b',
+      checkpointKey: 'localhost/audit/b+00000000+AA',
+      request: digest,
+      approvals: [{ statement: digest, evidence: digest }],
+    },
+    'localhost/audit/b',
+  ],
   'ceremony.imported': [
     { kind: 'ceremony.imported', ceremony: 'c0', intent: digest, result: digest, operations: 5 },
     'c0',

@@ -145,7 +145,7 @@ describe('three people, of whom carol planned it', () => {
 
   test('a plan that names nobody who asks is refused', async () => {
     const nobody = trustedOf(await setOf('three-people'), { planner: null })
-    expect(() => approve(nobody, [])).toThrow('names nobody who asks')
+    expect(() => approve(nobody, [])).toThrow('nobody is named who asks')
   })
 })
 

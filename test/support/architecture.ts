@@ -159,9 +159,13 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/ed25519, src/files, src/logger.ts, src/main.ts, src/client, type src/api, src/custody/read-log.ts,
     src/audit, src/open-log.ts, src/sequencer, src/policy-files.ts,
     src/custody/request.ts, src/directory, src/ecdsa/native.ts, src/plc, src/policy,
-    src/approval/officer-call.ts, type src/sealing, src/signer, src/store, src/ecdsa/release.ts,
+    src/approval/officer-call.ts, src/approval/act.ts, src/approval/error.ts, type src/sealing, src/signer, src/store, src/ecdsa/release.ts,
     src/ceremony/document.ts, src/recovery/error.ts, scripts/offline/command.ts, scripts/offline/terminal.ts,
     node:crypto, node:fs, node:fs/promises, node:path, node:util`),
+  'scripts/online/audit': list(`
+    scripts/online, scripts/offline, src/approval, src/audit, src/config.ts, type src/context.ts,
+    src/ecdsa, src/files, src/open-log.ts, src/plc, src/policy-files.ts, src/sequencer, src/store,
+    node:fs/promises, node:path, node:util`),
   // The online halves share everything but the key with the room.
   'scripts/online/recovery': list(`
     scripts/online, scripts/offline, src/approval, src/audit, src/bundle, src/campaign,

@@ -9,7 +9,7 @@ import { didKeyEvidence } from '../approval/cases.ts'
 
 /** The shipped policy is that of one person; where there are officers, a ceremony needs them. */
 export const withoutCeremony = (shipped: string): string =>
-  shipped.replace(/^ceremony: .*\n/m, '').replace(/^.*id: CEREMONY,.*$/m, '')
+  shipped.replace(/^ceremony: .*\n/m, '').replace(/^.*id: (CEREMONY|CHANGE),.*$/gm, '')
 
 /**
  * The shipped policy, and: an endpoint changes with two of three officers' approval, of two

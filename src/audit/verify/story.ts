@@ -321,6 +321,12 @@ export function createStory(verify: EcdsaVerify) {
         if (entry.had > entry.size || entry.size > fact.index)
           say('more was put back than there was')
         return
+      case 'log.forked': {
+        if (entry.had !== fact.index || entry.had >= entry.size) say('it names another loss')
+        const lost = `entries ${entry.had} to ${entry.size - 1} of ${quoteText(entry.from)}`
+        unjudged.push({ index: fact.index, message: `${lost} were given up for lost` })
+        return
+      }
       case 'ceremony.imported':
         if (ceremonies.has(entry.ceremony)) say(`ceremony ${entry.ceremony} was imported before`)
         ceremonies.add(entry.ceremony)

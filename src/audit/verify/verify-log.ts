@@ -58,15 +58,17 @@ export async function verifyLog(input: VerifyInput): Promise<Report> {
   const findings: Finding[] = anchorsBeyond(checkpoint, anchors)
   const missing: Finding[] = []
   const tree = createTree(input)
+  const names = createNames()
   for await (const run of input.runs(story.known)) {
     await tree.append(run.leaves)
     for (const fact of run.facts) {
-      if (fact.index === 0) findings.push(...checkFirst(fact, input))
+      if (fact.index === 0 || isFork(fact)) names.take(fact)
       await story.take(fact)
     }
     if (run.bad !== null) findings.push({ index: tree.size(), message: run.bad })
   }
   await tree.close()
+  findings.push(...names.check(input))
   if (tree.size() < checkpoint.size) {
     missing.push({ index: tree.size(), message: 'entries from here on are not there' })
   } else if (!isEqual(tree.root(), checkpoint.root)) {
@@ -96,14 +98,39 @@ function anchorsBeyond({ size }: Checkpoint, anchors: readonly Anchor[]): Findin
     }))
 }
 
-/** The first entry binds the log to its name and to the key that signs its checkpoints. */
-function checkFirst(fact: Fact, { checkpoint, checkpointKey }: VerifyInput): Finding[] {
-  if (fact.is !== 'plain' || fact.of.kind !== 'trust.initialised') {
-    return [{ index: 0, message: 'the first entry does not begin a log' }]
+const isFork = (fact: Fact): boolean => fact.is === 'plain' && fact.of.kind === 'log.forked'
+
+/**
+ * The first entry binds the log to its name and to the key that signs its checkpoints; where entries were
+ * lost for good, a later one gives it a new name.
+ */
+function createNames() {
+  const findings: Finding[] = []
+  let origin: string | null = null
+  let key: string | null = null
+  return {
+    take(fact: Fact): void {
+      const entry = fact.is === 'plain' ? fact.of : null
+      const isFirst = fact.index === 0
+      if (isFirst ? entry?.kind !== 'trust.initialised' : entry?.kind !== 'log.forked') {
+        findings.push({ index: fact.index, message: 'the first entry does not begin a log' })
+        return
+      }
+      if (entry?.kind === 'log.forked' && entry.from !== origin) {
+        const message = 'it goes on from another log than this one'
+        findings.push({ index: fact.index, message })
+      }
+      if (entry?.kind === 'trust.initialised' || entry?.kind === 'log.forked') {
+        origin = entry.origin
+        key = entry.checkpointKey
+      }
+    },
+    check({ checkpoint, checkpointKey }: VerifyInput): Finding[] {
+      if (findings.length > 0) return findings
+      if (origin === null || (origin === checkpoint.origin && key === checkpointKey)) return []
+      return [{ index: 0, message: 'the first entry names another log or another checkpoint key' }]
+    },
   }
-  const { origin, checkpointKey: key } = fact.of
-  if (origin === checkpoint.origin && key === checkpointKey) return []
-  return [{ index: 0, message: 'the first entry names another log or another checkpoint key' }]
 }
 
 function createTree({ checkpoint, anchors, tile }: VerifyInput) {

@@ -1,28 +1,28 @@
 import { z } from 'zod'
-import { MAX_EVIDENCE_BYTES } from '../approval/evidence.ts'
-import type { RawApproval } from '../approval/evidence.ts'
-import { MAX_STATEMENT_BYTES } from '../approval/statement.ts'
-import { RecoveryError } from './error.ts'
+import { ApprovalError } from './error.ts'
+import { MAX_EVIDENCE_BYTES } from './evidence.ts'
+import type { RawApproval } from './evidence.ts'
+import { MAX_STATEMENT_BYTES } from './statement.ts'
 
 const base64url = z.string().regex(/^[A-Za-z0-9_-]+$/)
 
 const schema = z.strictObject({
-  format: z.literal('holdfast/ceremony-approval/v1'),
+  format: z.literal('holdfast/approval-file/v1'),
   statement: base64url.max(MAX_STATEMENT_BYTES * 2),
   evidence: base64url.max(MAX_EVIDENCE_BYTES * 2),
 })
 
-/** What an officer said of a ceremony, as a file: bytes that are verified whenever they count. */
+/** What an officer said, as a file that goes from hand to hand: bytes that are verified whenever they count. */
 export function renderApprovalFile({ statement, evidence }: RawApproval): string {
   const content = {
-    format: 'holdfast/ceremony-approval/v1',
+    format: 'holdfast/approval-file/v1',
     statement: Buffer.from(statement).toString('base64url'),
     evidence: Buffer.from(evidence).toString('base64url'),
   } satisfies z.infer<typeof schema>
   return `${JSON.stringify(content, null, 2)}\n`
 }
 
-/** Only the one text of what it says. @throws RecoveryError `bundle-malformed` */
+/** Only the one text of what it says. @throws ApprovalError `malformed` */
 export function parseApprovalFile(text: string, file: string): RawApproval {
   const parsed = schema.safeParse(jsonOf(text))
   if (parsed.success) {
@@ -32,7 +32,7 @@ export function parseApprovalFile(text: string, file: string): RawApproval {
     }
     if (renderApprovalFile(approval) === text) return approval
   }
-  throw new RecoveryError('bundle-malformed', `${file}: is not written as an approval is`)
+  throw new ApprovalError('malformed', `${file}: is not written as an approval is`)
 }
 
 function jsonOf(text: string): unknown {
