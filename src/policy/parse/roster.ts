@@ -121,7 +121,7 @@ const canonicalSchema = z.strictObject({
 
 /**
  * A roster from its canonical bytes, for who judges again what officers said. That it means what its file
- * said was checked when that was parsed; here it must have the shape, and no credential of two persons.
+ * said was checked when that was parsed; here it must have the shape, real keys, and no credential of two persons.
  * @throws PolicyError `file-malformed` for anything but the canonical bytes of a roster of this format
  */
 export function decodeRoster(bytes: Uint8Array): Roster {
@@ -132,6 +132,10 @@ export function decodeRoster(bytes: Uint8Array): Roster {
   if (Buffer.compare(rosterBytes(roster), bytes) !== 0) {
     throw malformed('roster: not its canonical bytes')
   }
+  const keyless = roster.persons
+    .flatMap(({ credentials }) => credentials)
+    .find((one) => (one.kind === 'did:key' ? !isDidKey(one.did) : coseKeyDid(one.key) === null))
+  if (keyless !== undefined) throw malformed(`roster: credential ${keyless.id} has no such key`)
   refuseSharedCredentials(roster.persons)
   return roster
 }
