@@ -31,8 +31,7 @@ const commands: Readonly<
     load: async () => (await import('./online/callers.ts')).callers,
   },
   policy: {
-    usage:
-      'policy check [DIR] | policy diff OLD-DIR NEW-DIR [--replay EXPORT-DIR] | policy explain [DIR] --from-file OP.json --caller NAME --key ID [--log FILE | --did DID]',
+    usage: 'policy check [DIR] | policy diff OLD-DIR NEW-DIR | policy adopt [--accepted FILE]…',
     load: async () => (await import('./online/policy.ts')).policy,
   },
   audit: {
@@ -42,13 +41,14 @@ const commands: Readonly<
     load: async () => auditCommand,
   },
   trust: {
-    usage: 'trust init',
+    usage: 'trust init [--accepted FILE]… | trust show',
     load: async () => (await import('./online/trust.ts')).trust,
   },
   officers: {
     usage:
       'officers list | officers contact PERSON --email ADDRESS | officers contact PERSON --remove | ' +
-      'officers keygen --out FILE|--token URI [--curve P-256|K-256]',
+      'officers keygen --out FILE|--token URI [--curve P-256|K-256] | ' +
+      'officers accept --out FILE --key-file FILE|--token URI [--policies DIR]',
     load: async () => officersCommand,
   },
   requests: {
@@ -97,8 +97,10 @@ async function logCommand(args: string[]): Promise<number> {
 
 /** An officer's own machine has no database. */
 async function officersCommand(args: string[]): Promise<number> {
-  if (args[0] !== 'keygen') return await (await import('./online/officers.ts')).officers(args)
-  return await (await import('./online/officers/keygen.ts')).keygen(args.slice(1))
+  const [verb, ...rest] = args
+  if (verb === 'keygen') return await (await import('./online/officers/keygen.ts')).keygen(rest)
+  if (verb === 'accept') return await (await import('./online/officers/accept.ts')).accept(rest)
+  return await (await import('./online/officers.ts')).officers(args)
 }
 
 /** What an auditor runs needs neither database nor network. */

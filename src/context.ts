@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks'
 import type pg from 'pg'
 import { ConfigError, isInDataDir, publicOrigin, secretPath } from './config.ts'
 import type { Config, Secrets } from './config.ts'
@@ -9,12 +10,14 @@ import { createPlcDirectory } from './directory/plc-http.ts'
 import { createPlcSubmit } from './directory/plc-submit.ts'
 import type { SubmitOperation } from './directory/submit.ts'
 import { openVerifier } from './ecdsa/native.ts'
+import { acceptOwnFiles, openInForce } from './in-force.ts'
+import type { InForce } from './in-force.ts'
 import { createKeyEvents } from './key-events.ts'
 import type { KeyEvents } from './key-events.ts'
 import { keysPart, openKeys } from './keys.ts'
 import type { OpenKeys } from './keys.ts'
 import type { Logger } from './logger.ts'
-import { openAuditLog } from './open-log.ts'
+import { openAuditLog, openHeld } from './open-log.ts'
 import type { AuditLog } from './open-log.ts'
 import { measuredDirectory } from './measured.ts'
 import { createMetrics } from './metrics.ts'
@@ -27,12 +30,14 @@ import { pinnedKeys } from './policy/policy-set.ts'
 import { NotReady, checkReadiness } from './readiness.ts'
 import type { Readiness } from './readiness.ts'
 import type { Sealer } from './sealing/sealer.ts'
+import type { HeldStore } from './sequencer/held.ts'
 import type { Signer } from './signer/signer.ts'
 import { openDatabase } from './store/connect.ts'
 import type { OpenDatabase } from './store/connect.ts'
 import type { Database } from './store/database.ts'
 import { recordKey, recordRetired } from './store/key-record.ts'
 import { recordPolicies } from './store/policy-sets.ts'
+import { createTrustGate } from './trust-gate.ts'
 import { createUseCases } from './use-cases.ts'
 import type { UseCases } from './use-cases.ts'
 
@@ -47,7 +52,10 @@ export type Overrides = {
 /** Everything that is built once, with what the doors and commands do with it. */
 export type Context = UseCases & {
   readonly config: Config
+  /** In force, as the trust record has it. */
   readonly policies: PolicySet
+  /** What the files say, where that is something else. */
+  readonly candidate: PolicySet | null
   readonly policiesDir: string
   readonly sealer: Sealer
   readonly db: Database
@@ -79,24 +87,25 @@ export async function createContext(options: ContextOptions): Promise<Context> {
   const { config, secrets, log, overrides = {} } = options
   await prepareDataDir(config)
   const sealer = await openSealer(config)
-  const { dir: policiesDir, policies } = await openPolicies(config, sealer)
-  if (policies.env === 'prod') checkProduction(config, secrets, policies)
-  if (options.withSigners) checkNotifySecrets(policies, options.notify ?? noNotifySecrets)
+  const { dir: policiesDir, policies: files } = await openPolicies(config, sealer)
+  if (files.env === 'prod') checkProduction(config, secrets, files)
   const { verify, engine } = openVerifier()
   const metrics = createMetrics({ processMetrics: options.withSigners })
   const events = createKeyEvents({ log, metrics })
   const { environment = {} } = options
+  const record = await openRecord(options, files)
+  const { policies, candidate } = record
   const keyParts = { config, sealer, policies, environment, metrics, events, verify }
-  const keys = options.withSigners ? await openKeys(keyParts, overrides.wrapSigner) : noKeys
-  const database = await openRecord(options, { ...keys, policies }, events)
-  const auditLog = await openAuditLog({
-    config,
-    secrets,
-    env: policies.env,
-    db: database.db,
-    sealer,
-    log,
-  })
+  const keys = options.withSigners
+    ? await openKeys(keyParts, overrides.wrapSigner).catch(async (error: unknown) => {
+        await closeRecord(record)
+        throw error
+      })
+    : noKeys
+  await putOnRecord(options, { ...record, ...keys }, events)
+  const { database, held } = record
+  const auditLog = await openAuditLog({ config, held, policies, db: database.db, sealer, log })
+  const trust = createTrustGate(held, policies, () => performance.now())
   // Before anything can be asked for. Commands that only write rows claim nothing.
   if (options.withSigners) await auditLog.look()
   const notifications = openNotifications({
@@ -120,10 +129,11 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     },
     'configured',
   )
-  const warnings = warningsOf(policies)
+  const warnings = [...warningsOf(policies), ...(candidate === null ? [] : [candidateWarning])]
   return {
     config,
     policies,
+    candidate,
     policiesDir,
     sealer,
     db: database.db,
@@ -144,6 +154,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
       log,
       metrics,
       gate: auditLog.gate,
+      trust,
       plcUrl: config.plcUrl,
     }),
     readiness: async () =>
@@ -156,6 +167,13 @@ export async function createContext(options: ContextOptions): Promise<Context> {
             name: 'audit log',
             check: async () => {
               const cause = auditLog.gate.cause()
+              if (cause !== null) throw new NotReady(cause)
+            },
+          },
+          {
+            name: 'trust',
+            check: async () => {
+              const cause = await trust.look()
               if (cause !== null) throw new NotReady(cause)
             },
           },
@@ -174,27 +192,51 @@ export async function createContext(options: ContextOptions): Promise<Context> {
   }
 }
 
-/** The database, and on record there what was to be said of keys by now. */
+type OpenRecord = InForce & { readonly database: OpenDatabase; readonly held: HeldStore }
+
+/** The database and the held record, and what is in force by them. */
 async function openRecord(
-  { config, secrets, log, withSigners, overrides = {} }: ContextOptions,
-  { policies, backends }: OpenKeys & { policies: PolicySet },
-  events: KeyEvents,
-): Promise<OpenDatabase> {
-  const closing = [async () => await backends.close()]
+  { config, secrets, log, withSigners, notify = noNotifySecrets, overrides = {} }: ContextOptions,
+  files: PolicySet,
+): Promise<OpenRecord> {
+  const database = await openDatabase({ ...secrets, ...overrides, dataDir: config.dataDir, log })
+  const closing = [async () => await database.close()]
   try {
-    const database = await openDatabase({ ...secrets, ...overrides, dataDir: config.dataDir, log })
-    closing.push(async () => await database.close())
-    if (!withSigners) return database
+    const held = await openHeld(config, secrets, database.db)
+    closing.push(async () => await held.close())
+    const inForce = await openInForce(files, { held, db: database.db })
+    if (inForce.policies.env === 'prod') checkProduction(config, secrets, inForce.policies)
+    if (withSigners) checkNotifySecrets(inForce.policies, notify)
+    return { ...inForce, database, held }
+  } catch (error) {
+    for (const close of closing.toReversed()) await close()
+    throw error
+  }
+}
+
+async function closeRecord({ held, database }: Pick<OpenRecord, 'held' | 'database'>) {
+  await held.close()
+  await database.close()
+}
+
+/** Before anything is decided: what was to be said by now of keys, and of what is in force. */
+async function putOnRecord(
+  { log, withSigners }: ContextOptions,
+  { policies, backends, database, held }: OpenRecord & OpenKeys,
+  events: KeyEvents,
+): Promise<void> {
+  if (!withSigners) return
+  try {
     const retired = policies.keys.filter((key) => key.retired === true)
     for (const id of await recordRetired(database.db, retired)) {
       log.info({ event: 'key-retired', key: id }, `key ${id} is retired and signs nothing any more`)
     }
     await recordPolicies(database.db, policies)
-    await recordPolicies(database.db, policies)
+    await acceptOwnFiles(held, policies)
     events.recordTo(async (entry) => await recordKey(database.db, entry))
-    return database
   } catch (error) {
-    for (const close of closing.toReversed()) await close()
+    await backends.close()
+    await closeRecord({ held, database })
     throw error
   }
 }
@@ -242,6 +284,9 @@ function checkProduction(config: Config, secrets: Secrets, policies: PolicySet):
     )
   }
 }
+
+const candidateWarning =
+  'the policy files are not what is in force: they are a candidate; see scripts/holdfast trust show'
 
 function warningsOf(policies: PolicySet): string[] {
   const warnings = []

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import type { Config, Secrets } from './config.ts'
+import { withTrust } from './in-force.ts'
 import type { Logger } from './logger.ts'
+import type { PolicySet } from './policy/policy-set.ts'
 import { emptyRange, rootOf } from './audit/merkle.ts'
 import type { CheckpointSigner } from './audit/checkpoint.ts'
 import {
@@ -30,22 +32,21 @@ export type AuditLog = LogService & {
 /** The audit log with its checkpoint key and held record; nothing is looked at yet. */
 export async function openAuditLog(options: {
   config: Config
-  secrets: Secrets
-  env: 'dev' | 'prod'
+  held: HeldStore
+  policies: PolicySet
   db: Database
   sealer: Sealer
   log: Logger
 }): Promise<AuditLog> {
-  const { config, env, db } = options
-  const held = await openHeld(config, options.secrets, db)
-  const key = await keyFor(options, held)
+  const { config, held, policies, db } = options
+  const key = await keyFor({ config, env: policies.env }, held)
   const store = createAuditLogStore(db.$client, options.sealer)
   const signerFor = (origin: string) => (key === null ? null : checkpointSigner(key, origin))
   const service = createLogService({
     store,
     held,
     signerFor,
-    firstHeld: env === 'dev' ? () => firstHeld(config) : null,
+    firstHeld: policies.env === 'dev' ? () => withTrust(firstHeld(config), policies) : null,
     selfTest: async () => await selfTest(db.$client),
     traces: async () => await readTraces(db.$client),
     report: reportTo(options.log),

@@ -49,6 +49,7 @@ import { createSubmissionStore } from './store/submission.ts'
 import { sweep } from './store/sweep.ts'
 import type { Swept } from './store/sweep.ts'
 import { watched, watchedCall } from './tampering.ts'
+import type { TrustGate } from './trust-gate.ts'
 
 /** What doors and commands do with the service. */
 export type UseCases = {
@@ -84,6 +85,8 @@ export type UseCaseParts = {
   readonly plcUrl: string
   /** Whether anything may be signed now. */
   readonly gate: SigningGate
+  /** Whether these policies are in force. */
+  readonly trust: TrustGate
 }
 
 /** Joins the adapters to custody, with a measuring one around each. */
@@ -91,7 +94,7 @@ export function createUseCases(parts: UseCaseParts): UseCases {
   const { db, policies, metrics } = parts
   const report = reportTo(parts.log)
   const reading = measuredParts(metrics, {
-    store: gated(watched(createRequestStore(db, parts.sealer), report), parts.gate),
+    store: gated(watched(createRequestStore(db, parts.sealer), report), parts),
     audience: parts.audience,
     directory: parts.directory,
     verify: parts.verify,
@@ -171,12 +174,18 @@ async function follow(
   return found
 }
 
-/** No claim while the audit log is not as it must be: nothing is written on top of it, and no key used. */
-function gated(store: RequestStore, gate: SigningGate): RequestStore {
+/**
+ * No claim while the audit log is not as it must be: nothing is written on top of it, and no key used.
+ * Nor while something else is in force than these policies.
+ */
+function gated(
+  store: RequestStore,
+  { gate, trust }: Pick<UseCaseParts, 'gate' | 'trust'>,
+): RequestStore {
   return {
     ...store,
     claim: async (input, judge) => {
-      const cause = gate.cause()
+      const cause = gate.cause() ?? (await trust.look())
       if (cause !== null) throw new SigningStoppedError(`signing is stopped: ${cause}`)
       return await store.claim(input, judge)
     },

@@ -185,6 +185,15 @@ const shapes: {
   ],
   'policy.changed': [{ digest: bytes, set: bytes }],
   'roster.changed': [{ digest: bytes, roster: bytes }],
+  'trust.changed': [
+    {
+      sequence: count,
+      policies: bytes,
+      roster: orNull(read.fields({ epoch: count, digest: bytes })),
+      by: oneOf(['operator', 'officers']),
+    },
+  ],
+  'roster.accepted': [{ digest: bytes, document: bytes }],
   'did.enrolled': [{ did: text, caller: text, head: text }],
   'caller.added': [serial],
   'caller.revoked': [serial],

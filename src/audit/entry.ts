@@ -183,6 +183,20 @@ export type AuditEntry =
   | { readonly kind: 'policy.changed'; readonly digest: Uint8Array; readonly set: Uint8Array }
   /** The officers in force from here on, in the same way. */
   | { readonly kind: 'roster.changed'; readonly digest: Uint8Array; readonly roster: Uint8Array }
+  /** Somebody puts these in force, the `sequence`th change of the trust record: written before the record is. */
+  | {
+      readonly kind: 'trust.changed'
+      readonly sequence: number
+      readonly policies: Uint8Array
+      readonly roster: { readonly epoch: number; readonly digest: Uint8Array } | null
+      readonly by: 'operator' | 'officers'
+    }
+  /** A member of that epoch has signed it whole: their acceptance, a JSON document, verbatim. */
+  | {
+      readonly kind: 'roster.accepted'
+      readonly digest: Uint8Array
+      readonly document: Uint8Array
+    }
   | {
       readonly kind: 'did.enrolled'
       readonly did: string
@@ -272,7 +286,10 @@ function subjectOf(entry: AuditEntry): string {
       return entry.origin
     case 'policy.changed':
     case 'roster.changed':
+    case 'roster.accepted':
       return Buffer.from(entry.digest).toString('hex')
+    case 'trust.changed':
+      return String(entry.sequence)
     case 'did.enrolled':
       return entry.did
     case 'denials.counted':

@@ -5,7 +5,7 @@ import type { CompactRange } from '../audit/merkle.ts'
 import { formatVkey } from '../audit/note.ts'
 import { createGate } from './gate.ts'
 import type { SigningGate } from './gate.ts'
-import { HeldError } from './held.ts'
+import { HeldError, isSameHeld } from './held.ts'
 import type { Held, HeldStore } from './held.ts'
 import { LogBroken } from './log-broken.ts'
 import type { AuditLogStore, Sequencing } from './ports.ts'
@@ -119,12 +119,25 @@ export function createLogService(deps: LogServiceDeps): LogService {
     const root = log.root()
     if (!isSame(root, rootOf(range)))
       throw new LogBroken(`the tree in the database is not that of its ${size} entries`)
-    const swapped = size > held.size ? await deps.held.replace(held, { ...held, size, root }) : held
+    const swapped = size > held.size ? await swap(held, { size, root }) : held
     if (size === 0) return swapped
     // Ed25519 is deterministic: the same checkpoint is the same note.
     const note = signCheckpoint({ origin: held.origin, size, root }, signer)
     if ((await deps.store.checkpoint())?.note !== note) await deps.store.publish({ size, note })
     return swapped
+  }
+
+  /** What is in force may have been changed meanwhile, by another process: that is no rival's checkpoint. */
+  async function swap(held: Held, grown: Pick<Held, 'size' | 'root'>): Promise<Held> {
+    try {
+      return await deps.held.replace(held, { ...held, ...grown })
+    } catch (error) {
+      const now = await deps.held.read()
+      if (now === null || !isSameHeld({ ...now, trust: held.trust, frozen: held.frozen }, held)) {
+        throw error
+      }
+      return await deps.held.replace(now, { ...now, ...grown })
+    }
   }
 
   async function readHeld(): Promise<Held> {

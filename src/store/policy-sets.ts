@@ -1,7 +1,8 @@
-import { desc, sql } from 'drizzle-orm'
+import { hash } from 'node:crypto'
+import { desc, eq, sql } from 'drizzle-orm'
 import type { AuditEntry } from '../audit/entry.ts'
-import { policySetBytes } from '../policy/canonical.ts'
-import { rosterBytes } from '../policy/parse/roster.ts'
+import { decodePolicySet, policySetBytes } from '../policy/canonical.ts'
+import { decodeRoster, rosterBytes } from '../policy/parse/roster.ts'
 import type { PolicySet } from '../policy/policy-set.ts'
 import type { Roster } from '../policy/roster.ts'
 import type { Database } from './database.ts'
@@ -15,26 +16,80 @@ import { policySets } from './schema.ts'
  */
 export async function recordPolicies(db: Database, policies: PolicySet): Promise<void> {
   const { digest, roster } = policies
+  const set = policySetBytes(policies)
+  const rosterSet = roster === null ? null : rosterBytes(roster)
   await db.transaction(async (tx) => {
     // Of two instances that start at once, the second sees what the first wrote.
     await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended('policies', 0))`)
     const [newest] = await tx.select().from(policySets).orderBy(desc(policySets.id)).limit(1)
     const sameSet = isSame(newest?.digest, digest)
     const sameRoster = isSame(newest?.roster, roster?.digest)
-    if (newest !== undefined && sameSet && sameRoster) return
+    const kept = isSame(newest?.set, set) && isSame(newest?.rosterSet, rosterSet)
+    if (newest !== undefined && sameSet && sameRoster && kept) return
     const [row] = await tx
       .insert(policySets)
-      .values({ digest, roster: roster?.digest ?? null, at: sql`clock_timestamp()` })
+      .values({
+        digest,
+        roster: roster?.digest ?? null,
+        set,
+        rosterSet,
+        at: sql`clock_timestamp()`,
+      })
       .returning({ at: policySets.at })
     if (row === undefined) throw new TypeError('an insert returns its row')
     const changed: AuditEntry[] = [
-      ...(sameSet
-        ? []
-        : [{ kind: 'policy.changed', digest, set: policySetBytes(policies) } as const]),
+      ...(sameSet ? [] : [{ kind: 'policy.changed', digest, set } as const]),
       ...(sameRoster || roster === null ? [] : [rosterEntry(roster)]),
     ]
     if (changed.length > 0) await append(tx, row.at, changed)
   })
+}
+
+/** Before the trust record is changed: that it will be, and what officers signed for it. */
+export async function recordTrust(
+  db: Database,
+  entries: readonly Extract<AuditEntry, { kind: 'trust.changed' | 'roster.accepted' }>[],
+): Promise<void> {
+  await db.transaction(async (tx) => {
+    const { rows } = await tx.execute<{ now: string }>(
+      sql`select extract(epoch from clock_timestamp()) * 1000 as now`,
+    )
+    await append(tx, new Date(Math.floor(Number(rows[0]?.now))), entries)
+  })
+}
+
+/** What the trust record puts in force: digests, of which the second is that of the officers. */
+type Wanted = { readonly policies: Uint8Array; readonly roster: Uint8Array | null }
+
+/**
+ * A policy set with its officers from the bytes that were kept when it came into force. A row is
+ * believed when its bytes have the digests that were asked for, and for nothing else.
+ * @returns null where no row has them
+ */
+export async function findPolicySet(db: Database, wanted: Wanted): Promise<PolicySet | null> {
+  const rows = await db
+    .select({ set: policySets.set })
+    .from(policySets)
+    .where(eq(policySets.digest, wanted.policies))
+    .orderBy(desc(policySets.id))
+  const rosters =
+    wanted.roster === null
+      ? []
+      : await db
+          .select({ roster: policySets.rosterSet })
+          .from(policySets)
+          .where(eq(policySets.roster, wanted.roster))
+          .orderBy(desc(policySets.id))
+  const set = rows.find((row) => hasDigest(row.set, wanted.policies))?.set
+  const officers = rosters.find((row) => hasDigest(row.roster, wanted.roster))?.roster
+  if (set === null || set === undefined) return null
+  if (wanted.roster === null) return decodePolicySet(set)
+  if (officers === null || officers === undefined) return null
+  return { ...decodePolicySet(set), roster: decodeRoster(officers) }
+}
+
+function hasDigest(bytes: Uint8Array | null, digest: Uint8Array | null): boolean {
+  return bytes !== null && isSame(hash('sha256', bytes, 'buffer'), digest)
 }
 
 function rosterEntry(roster: Roster): AuditEntry {

@@ -321,8 +321,10 @@ export const followed = pgTable('followed', {
 export const policySets = pgTable('policy_sets', {
   id: bigserial({ mode: 'bigint' }).primaryKey(),
   digest: bytea().notNull(),
-  /** The digest of the officers with them; null where there are none. */
+  /** The digest of the officers with them, if any; then the canonical bytes of both. */
   roster: bytea(),
+  set: bytea(),
+  rosterSet: bytea('roster_set'),
   at: at('at').notNull(),
 })
 
@@ -343,9 +345,7 @@ export const listedAccounts = pgTable(
   {
     caller: text().notNull(),
     did: text().notNull(),
-    /** In order of listing. */
     position: bigserial({ mode: 'bigint' }).notNull(),
-    /** How often its log was read in vain. */
     reads: integer().notNull().default(0),
   },
   (table) => [

@@ -177,6 +177,24 @@ export const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind
     },
     'c0',
   ],
+  'trust.changed': [
+    {
+      kind: 'trust.changed',
+      sequence: 2,
+      policies: digest,
+      roster: { epoch: 1, digest },
+      by: 'operator',
+    },
+    '2',
+  ],
+  'roster.accepted': [
+    {
+      kind: 'roster.accepted',
+      digest,
+      document: new Uint8Array(9),
+    },
+    Buffer.from(digest).toString('hex'),
+  ],
   'did.enrolled': [{ kind: 'did.enrolled', did: DID, caller: 'pds', head: OTHER_CID }, DID],
   'caller.added': [{ kind: 'caller.added', ...serial }, 'HFAKAAAA'],
   'caller.revoked': [{ kind: 'caller.revoked', ...serial }, 'HFAKAAAA'],

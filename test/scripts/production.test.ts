@@ -103,10 +103,24 @@ describe('the way to production', () => {
   })
 
   test('trust init begins the log, once', async () => {
-    const made = await json<{ vkey: string; origin: string }>('trust', 'init')
+    const { words } = await json<{ words: string }>('policy', 'check')
+    const init = async (typed: string) =>
+      await runCommand(['trust', 'init', '--json'], { env, cwd: dir, input: `${typed}\n` })
+    const wrong = await init(words.replace(/^\w+/, 'zebra'))
+    expect(wrong).toMatchObject({ code: 1, out: '' })
+    expect(wrong.err).toContain('word 1 is another one')
+    const { out } = await init(words)
+    const made = JSON.parse(out) as { vkey: string; origin: string; policySet: string }
     expect(made.vkey.startsWith(`${made.origin}+`)).toBe(true)
     vkey = made.vkey
-    expect(await run('trust', 'init')).toMatchObject({ code: 1 })
+    expect(await init(words)).toMatchObject({ code: 1 })
+    expect(await json('trust', 'show')).toMatchObject({
+      env: 'prod',
+      sequence: 1,
+      inForce: { policySet: made.policySet, words, roster: null },
+      frozen: [],
+      candidate: null,
+    })
   })
 
   test('then it signs, and an export verifies under the printed key', async () => {

@@ -8,9 +8,16 @@ export type ArchitectureRule = (files: readonly SourceFile[]) => string[]
 
 const list = (names: string): string[] => names.trim().split(/,\s+/)
 
-const pureFolders = ['plc', 'policy', 'approval', 'audit', 'ceremony', 'recovery', 'words'].map(
-  (name) => `src/${name}`,
-)
+const pureFolders = [
+  'plc',
+  'policy',
+  'approval',
+  'audit',
+  'ceremony',
+  'recovery',
+  'words',
+  'trust',
+].map((name) => `src/${name}`)
 /** Custody decides in files of their own, so that a decision can be made again at any later time. */
 const pureFiles = [
   'judge.ts',
@@ -38,6 +45,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   // It judges what officers said by the same code as the service.
   'src/audit/verify': list(`
     src/audit, src/approval, src/plc, src/policy, node:crypto`),
+  'src/trust': ['src/plc', 'type src/policy', '@ipld/dag-cbor', 'zod'],
   'src/words': ['@scure/bip39', 'node:crypto'],
   'src/ceremony': list(`
     src/plc, src/policy, src/approval, src/audit, @ipld/dag-cbor, zod, node:crypto`),
@@ -126,7 +134,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/use-cases.ts': list(`
     src/custody, src/directory, src/events.ts, type src/logger.ts, src/measured.ts,
     type src/metrics.ts, src/plc, type src/policy, type src/sealing, type src/sequencer,
-    type src/signer, src/store, src/tampering.ts`),
+    type src/signer, src/store, src/tampering.ts, type src/trust-gate.ts`),
   'src/tampering.ts': ['type src/custody', 'src/store/error.ts'],
   'src/key-events.ts': list(`
     type src/audit, type src/logger.ts, type src/metrics.ts, type src/policy, src/signer/signer.ts,
@@ -136,10 +144,15 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     type src/metrics.ts, src/readiness.ts, type src/plc, type src/policy, type src/sealing,
     src/signer, node:path`),
   'src/open-log.ts': list(`
-    type src/config.ts, type src/logger.ts, src/audit, src/sequencer, src/store, type src/sealing,
+    type src/config.ts, type src/logger.ts, src/audit, src/in-force.ts, type src/policy,
+    src/sequencer, src/store, type src/sealing,
     node:crypto, node:perf_hooks`),
+  'src/in-force.ts': list(`
+    src/config.ts, type src/policy, src/sequencer, src/store/policy-sets.ts, type src/store,
+    src/trust`),
+  'src/trust-gate.ts': ['type src/policy', 'type src/sequencer', 'src/trust'],
   'src/context.ts': list(`
-    src/open-log.ts,
+    src/open-log.ts, src/in-force.ts, src/trust-gate.ts, type src/sequencer, node:perf_hooks,
     src/config.ts, src/data-dir.ts, src/development.ts, src/key-events.ts, src/keys.ts,
     src/measured.ts, src/metrics.ts, src/notifications.ts,
     src/custody/request.ts, type src/plc, src/readiness.ts, src/use-cases.ts, type src/logger.ts,
@@ -157,7 +170,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'scripts/online': list(`
     src/campaign, src/config.ts, src/context.ts, src/data-dir.ts, src/development.ts,
     src/ed25519, src/files, src/logger.ts, src/main.ts, src/client, type src/api, src/custody/read-log.ts,
-    src/audit, src/open-log.ts, src/sequencer, src/policy-files.ts,
+    src/audit, src/open-log.ts, src/sequencer, src/policy-files.ts, src/trust,
     src/custody/request.ts, src/directory, src/ecdsa/native.ts, src/plc, src/policy,
     src/approval/officer-call.ts, src/approval/act.ts, src/approval/error.ts, type src/sealing, src/signer, src/store, src/ecdsa/release.ts,
     src/ceremony/document.ts, src/recovery/error.ts, scripts/offline/command.ts, scripts/offline/terminal.ts,
@@ -179,8 +192,13 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'scripts/online/officers': list(`
     scripts/online, src/api, src/approval, src/client, src/config.ts,
     src/custody/read-log.ts, src/directory, src/ecdsa, src/files, src/plc, src/policy,
-    src/policy-files.ts, src/signer/pkcs11, src/words, scripts/offline, node:crypto,
+    src/policy-files.ts, src/signer/pkcs11, src/trust, src/words, scripts/offline, node:crypto,
     node:fs/promises, node:util`),
+  // What is in force is changed at the host's terminal, or by files that officers have signed.
+  'scripts/online/trust': list(`
+    scripts/online, src/audit, type src/context.ts, src/in-force.ts, src/open-log.ts, src/ecdsa,
+    src/plc, src/policy, src/policy-files.ts, src/sequencer, src/store, src/trust, src/words,
+    scripts/offline, node:timers/promises, node:util`),
   'scripts/online/verify': list(`
     ${pureFolders.join(', ')}, src/ecdsa, src/ed25519, src/sequencer/held.ts, node:fs,
     node:os, node:util, node:worker_threads`),

@@ -338,6 +338,8 @@ export function createStory(verify: EcdsaVerify) {
       case 'operation.foreign':
       case 'denials.counted':
       case 'reconciliation.reported':
+      case 'trust.changed':
+      case 'roster.accepted':
       case 'key.created':
       case 'key.imported':
       case 'key.checked':

@@ -1,0 +1,32 @@
+import { openVerifier } from '../../../src/ecdsa/native.ts'
+import { escapeText } from '../../../src/plc/text.ts'
+import type { Roster } from '../../../src/policy/roster.ts'
+import {
+  checkAcceptance,
+  MAX_ACCEPTANCE_BYTES,
+  parseAcceptance,
+} from '../../../src/trust/acceptance.ts'
+import type { Acceptance } from '../../../src/trust/acceptance.ts'
+import { TrustError } from '../../../src/trust/error.ts'
+import { readBounded, Refusal } from '../../offline/command.ts'
+
+/** Files of members who signed this roster whole. @throws Refusal naming the file that is no such thing */
+export async function readAcceptances(
+  paths: readonly string[],
+  roster: Roster,
+): Promise<Acceptance[]> {
+  const { verify } = openVerifier()
+  const accepted: Acceptance[] = []
+  for (const path of paths) {
+    const text = (await readBounded(path, MAX_ACCEPTANCE_BYTES)).toString('utf8')
+    try {
+      const acceptance = parseAcceptance(text)
+      await checkAcceptance(acceptance, roster, verify)
+      accepted.push(acceptance)
+    } catch (cause) {
+      if (!(cause instanceof TrustError)) throw cause
+      throw new Refusal(`${escapeText(path)}: ${cause.message}`, { cause })
+    }
+  }
+  return accepted
+}
