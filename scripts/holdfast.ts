@@ -40,6 +40,10 @@ const commands: Readonly<
       'audit proof INDEX | audit proof verify FILE --trust CARD | audit restore DIR | audit fork FILE | audit fork approve FILE | audit reconcile',
     load: async () => auditCommand,
   },
+  backup: {
+    usage: 'backup DIR [--check]',
+    load: async () => (await import('./online/backup.ts')).backup,
+  },
   trust: {
     usage: 'trust init [--accepted FILE]… | trust show',
     load: async () => (await import('./online/trust.ts')).trust,
