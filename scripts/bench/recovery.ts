@@ -14,6 +14,7 @@ import type { Ratios, Pass } from './recovery-pass.ts'
 /** So many are measured side by side with the naive loop and the limit, in rounds of one process. */
 const COMPARED = 400
 const BATCH = 2_000
+const HEAP_MB = 64
 
 /**
  * What an account costs in a ceremony: its log (a genesis and a change of the handle) read, verified from
@@ -48,6 +49,7 @@ export async function benchRecovery(args: string[]): Promise<object> {
       with_openssl_check_us: round(ratios.openssl_us),
       peak_rss_mb: round(pass.peak_rss_mb),
       peak_rss_mb_at_1000: round(base.peak_rss_mb),
+      heap_limit_mb: HEAP_MB,
       engine: ratios.engine,
     }
   } finally {
@@ -83,7 +85,12 @@ async function writeGenerated(path: string, count: number): Promise<string> {
 
 async function inProcess<T>(what: string, bundle: string): Promise<T> {
   const program = fileURLToPath(new URL('recovery-pass.ts', import.meta.url))
-  const child = fork(program, [what, bundle], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  // What lives must fit into this, however many accounts there are; the rest is garbage not yet collected.
+  const execArgv = what === 'pass' ? [`--max-old-space-size=${HEAP_MB}`] : []
+  const child = fork(program, [what, bundle], {
+    execArgv,
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
   const died = once(child, 'exit').then(() => {
     throw new Error(`the pass ${what} ended without an answer`)
   })

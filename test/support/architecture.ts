@@ -175,6 +175,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/approval/officer-call.ts, src/approval/act.ts, src/approval/error.ts, type src/sealing, src/signer, src/store, src/ecdsa/release.ts,
     src/ceremony/document.ts, src/recovery/error.ts, scripts/offline/command.ts, scripts/offline/terminal.ts,
     node:crypto, node:fs, node:fs/promises, node:path, node:util`),
+  'scripts/online/backup.ts': list(`
+    scripts/online, scripts/offline/command.ts, type src/context.ts, src/ed25519, src/files, src/plc,
+    src/sequencer, src/store, zod, node:crypto, node:fs/promises, node:path, node:util`),
   'scripts/online/audit': list(`
     scripts/online, scripts/offline, src/approval, src/audit, src/config.ts, type src/context.ts,
     src/ecdsa, src/files, src/open-log.ts, src/plc, src/policy-files.ts, src/sequencer, src/store,
