@@ -1,4 +1,5 @@
 import * as dagCbor from '@ipld/dag-cbor'
+import { readCanonical } from '../plc/canonical-cbor.ts'
 import { quoteText } from '../plc/text.ts'
 import type { Decision, LimitUse } from '../policy/evaluate.ts'
 import type { Finding } from '../policy/finding.ts'
@@ -209,7 +210,7 @@ const shapes: {
 const readers = new Map(
   Object.entries(shapes).map(([kind, forms]) => [
     kind,
-    forms.map((shape) => read.fields<object>({ v: count, at: count, kind: text, ...shape })),
+    forms.map((shape) => read.fields<object>({ kind: text, ...shape }, ['v', 'at'])),
   ]),
 )
 
@@ -233,14 +234,7 @@ export function decodeEntry(body: Uint8Array): DecodedEntry {
     )
   }
   const form = forms.length === 1 ? forms[0] : forms.find((_, index) => fits(value, kind, index))
-  const {
-    v: _,
-    at: __,
-    ...entry
-  } = (form ?? forms[0]!)(value, 'the entry') as AuditEntry & {
-    v: number
-    at: number
-  }
+  const entry = (form ?? forms[0]!)(value, 'the entry') as AuditEntry
   return { at: count(at, 'at'), entry }
 }
 
@@ -252,6 +246,8 @@ function fits(value: Record<string, unknown>, kind: unknown, index: number): boo
 
 /** Two encodings of one entry would be two leaves that say the same. */
 function decodeCanonical(body: Uint8Array): Record<string, unknown> {
+  const plain = readCanonical(body)
+  if (plain !== undefined) return read.fieldsOf(plain, 'an entry')
   let value: unknown
   try {
     value = dagCbor.decode(body)

@@ -67,7 +67,8 @@ export const byName =
     return found
   }
 
-export function fields<T>(shape: Shape<T>): Read<T> {
+/** @param beside fields that must be there too, and are read by somebody else */
+export function fields<T>(shape: Shape<T>, beside: readonly string[] = []): Read<T> {
   const names = Object.keys(shape) as (keyof T & string)[]
   return (value, where) => {
     const source = fieldsOf(value, where)
@@ -76,9 +77,14 @@ export function fields<T>(shape: Shape<T>): Read<T> {
       if (!Object.hasOwn(source, name)) throw malformed(`${where} lacks ${name}`)
       found[name] = shape[name](source[name], name)
     }
-    const unknown = Object.keys(source).find((name) => !Object.hasOwn(shape, name))
-    if (unknown !== undefined)
-      throw malformed(`${where} has an unknown field ${quoteText(unknown)}`)
+    const given = Object.keys(source)
+    if (given.length !== names.length + beside.length) {
+      const known = new Set<string>([...names, ...beside])
+      const unknown = given.find((name) => !known.has(name))
+      if (unknown !== undefined) {
+        throw malformed(`${where} has an unknown field ${quoteText(unknown)}`)
+      }
+    }
     return found as T
   }
 }

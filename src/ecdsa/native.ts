@@ -7,7 +7,7 @@ import {
 } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { isLowS } from '../plc/compact.ts'
-import { curveOf, parseRotationKey } from '../plc/did-key.ts'
+import { curveOf, uncompressedPoint } from '../plc/did-key.ts'
 import type { EcdsaVerify } from '../plc/signature.ts'
 import { spkiOf } from './spki.ts'
 
@@ -59,18 +59,23 @@ export function opensslVerifier(): EcdsaVerify {
 
 function remember(known: Map<string, KeyObject>, key: string): KeyObject {
   const spki = Buffer.from(spkiOf(key))
-  const publicKey = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+  return rememberIn(known, key, createPublicKey({ key: spki, format: 'der', type: 'spki' }))
+}
+
+function rememberIn<T>(known: Map<string, T>, key: string, value: T): T {
   if (known.size >= CACHED_KEYS) known.delete(known.keys().next().value!)
-  known.set(key, publicKey)
-  return publicKey
+  known.set(key, value)
+  return value
 }
 
 function libsecp256k1Verifier(k256: K256Verify): EcdsaVerify {
   const openssl = opensslVerifier()
+  // Uncompressed, so that no root is taken for each signature.
+  const known = new Map<string, Uint8Array>()
   return async (key, bytes, compact) => {
-    const { curve, publicKey } = parseRotationKey(key)
-    if (curve !== 'K-256') return openssl(key, bytes, compact)
-    return isLowS(compact, curve) && k256(compact, hash('sha256', bytes, 'buffer'), publicKey)
+    if (curveOf(key) !== 'K-256') return openssl(key, bytes, compact)
+    const point = known.get(key) ?? rememberIn(known, key, uncompressedPoint(key))
+    return isLowS(compact, 'K-256') && k256(compact, hash('sha256', bytes, 'buffer'), point)
   }
 }
 

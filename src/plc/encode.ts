@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { decode, encode } from '@ipld/dag-cbor'
 import { base32 } from 'multiformats/bases/base32'
+import { readCanonical } from './canonical-cbor.ts'
 import { formatSignature } from './compact.ts'
 import { PlcError } from './error.ts'
 import {
@@ -34,6 +35,13 @@ export function decodeUnsignedOperation(message: Uint8Array): {
   operation: UnsignedOperation
   bytes: SigningBytes
 } {
+  const plain = readPlain(message, MAX_UNSIGNED_BYTES)
+  if (plain !== undefined) {
+    return {
+      operation: parseUnsignedOperation(plain),
+      bytes: new Uint8Array(message) as SigningBytes,
+    }
+  }
   const operation = parseUnsignedOperation(decodeBounded(message, MAX_UNSIGNED_BYTES))
   const bytes = signingBytes(operation)
   requireSame(bytes, message)
@@ -42,6 +50,8 @@ export function decodeUnsignedOperation(message: Uint8Array): {
 
 /** @throws PlcError `malformed`, `not-canonical`, `too-large` */
 export function decodeSignedOperation(message: Uint8Array): SignedOperation {
+  const plain = readPlain(message, MAX_SIGNED_BYTES)
+  if (plain !== undefined) return parseSignedOperation(plain)
   const operation = parseSignedOperation(decodeBounded(message, MAX_SIGNED_BYTES))
   requireSame(encodeSignedOperation(operation), message)
   return operation
@@ -135,6 +145,11 @@ function encodeOperation(operation: object): Uint8Array {
     // For one: `undefined`; or ids "/" and "bytes" of the same value, which the encoder takes for a CID.
     throw new PlcError('malformed', 'the operation has no DAG-CBOR encoding', { cause })
   }
+}
+
+/** Of nearly all that comes; the shapes keep every field, so the bytes are of what is parsed. */
+function readPlain(message: Uint8Array, limit: number): unknown {
+  return message.length > limit ? undefined : readCanonical(message)
 }
 
 function decodeBounded(message: Uint8Array, limit: number): unknown {

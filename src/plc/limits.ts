@@ -134,10 +134,29 @@ export function checkServices(operation: PlcOperation): Finding | null {
 }
 
 export function checkOperationSize(operation: PlcOperation): Finding | null {
+  if (mostBytes(operation) <= MAX_UNSIGNED_BYTES) return null
   const size = signingBytes(operation).length
   if (size <= MAX_UNSIGNED_BYTES) return null
   const message = `${size} bytes unsigned; at most ${MAX_UNSIGNED_BYTES} are allowed`
   return finding('PLC-OPERATION-SIZE', message)
+}
+
+/**
+ * No encoding of it has more: of each text three bytes a UTF-16 unit and three of its length, 20 for the
+ * names inside a service, 200 for all that every operation has. Most are far below the limit.
+ */
+function mostBytes(operation: PlcOperation): number {
+  const { rotationKeys, verificationMethods, alsoKnownAs, services, prev } = operation
+  let most = 200 + 3 * (prev?.length ?? 0)
+  for (const text of rotationKeys) most += 3 * text.length + 3
+  for (const text of alsoKnownAs) most += 3 * text.length + 3
+  for (const [id, text] of Object.entries(verificationMethods)) {
+    most += 3 * (id.length + text.length) + 6
+  }
+  for (const [id, { type, endpoint }] of Object.entries(services)) {
+    most += 3 * (id.length + type.length + endpoint.length) + 9 + 20
+  }
+  return most
 }
 
 function isKnownKey(didKey: string): boolean {

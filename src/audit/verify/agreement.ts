@@ -8,8 +8,7 @@ import type { Weighed } from '../../approval/weigh.ts'
 import { requestDigest } from '../../plc/encode.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
 import type { Roster } from '../../policy/roster.ts'
-import type { AuditEntry } from '../entry.ts'
-import type { Asks, JudgedFact, SaidFact } from './fact.ts'
+import type { Asks, IntendedFact, JudgedFact, SaidFact } from './fact.ts'
 import { hexOf } from './in-force.ts'
 import type { InForce } from './in-force.ts'
 import { isEqual } from './is-equal.ts'
@@ -69,10 +68,7 @@ export function takeSaid({ kind, approval }: SaidFact, given: Case): string[] {
 }
 
 /** @returns what is wrong with using a key on these grounds, at this moment; empty: nothing */
-export function agreementProblems(
-  agreement: (AuditEntry & { kind: 'signature.intended' })['agreement'],
-  given: Case,
-): string[] {
+export function agreementProblems(agreement: IntendedFact['agreement'], given: Case): string[] {
   if (agreement === null) return ['officers had to agree, and it does not say that they did']
   const { asked, asks, inForce } = given
   const roster = inForce.roster()

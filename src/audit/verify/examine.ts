@@ -83,6 +83,8 @@ async function examineEntry(
         if (entry.kind === 'request.proposed') deps.open.set(entry.request, { fact: of, bytes })
         return { index, is: 'judged', at, of }
       }
+      case 'signature.intended':
+        return { index, is: 'intended', at, of: { ...entry, digest: hex(entry.digest) } }
       case 'signature.produced': {
         const { kind, request, lease, did, cid, signature } = entry
         const claim = { kind, request, lease, did, cid, signature, over: null }

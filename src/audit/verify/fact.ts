@@ -49,6 +49,11 @@ export type ProducedFact = Pick<
   readonly over: { readonly digest: string; readonly keyDid: string } | null
 }
 
+/** An intent; `digest` is the hex of it. */
+export type IntendedFact = Omit<AuditEntry & { kind: 'signature.intended' }, 'digest'> & {
+  readonly digest: string
+}
+
 /** What an officer said: who it was is proven by their signature, under a roster that the log has. */
 export type SaidFact = {
   readonly kind: 'approval.recorded' | 'rejection.recorded'
@@ -56,11 +61,15 @@ export type SaidFact = {
   readonly approval: VerifiedApproval
 }
 
-type Plain = Exclude<AuditEntry, { kind: (JudgedFact | ProducedFact | SaidFact)['kind'] }>
+type Plain = Exclude<
+  AuditEntry,
+  { kind: (JudgedFact | IntendedFact | ProducedFact | SaidFact)['kind'] }
+>
 
 /** One entry as far as it could be judged by itself. */
 export type Fact = { readonly index: number } & (
   | { readonly is: 'judged'; readonly at: number; readonly of: JudgedFact }
+  | { readonly is: 'intended'; readonly at: number; readonly of: IntendedFact }
   | { readonly is: 'produced'; readonly at: number; readonly of: ProducedFact }
   | { readonly is: 'said'; readonly at: number; readonly of: SaidFact }
   | { readonly is: 'plain'; readonly at: number; readonly of: Plain }

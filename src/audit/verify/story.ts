@@ -1,10 +1,9 @@
 import type { EcdsaVerify } from '../../plc/signature.ts'
 import { quoteText } from '../../plc/text.ts'
-import type { AuditEntry } from '../entry.ts'
 import { agreementProblems, askedOf, isOver, isSo, takeSaid } from './agreement.ts'
 import type { Asked, Case } from './agreement.ts'
 import { examineRun, settleSignature } from './examine.ts'
-import type { Fact, Finding, JudgedFact, ProducedFact, SaidFact } from './fact.ts'
+import type { Fact, Finding, IntendedFact, JudgedFact, ProducedFact, SaidFact } from './fact.ts'
 import { createInForce, hexOf } from './in-force.ts'
 
 /** Transactions commit in another order than their clocks say, within bounds far below this. */
@@ -62,6 +61,9 @@ export function createStory(verify: EcdsaVerify) {
       case 'judged':
         checkClock(fact.at, say)
         return takeJudged(fact.of, fact.at, say)
+      case 'intended':
+        checkClock(fact.at, say)
+        return takeIntended(fact.of, fact.at, say)
       case 'produced':
         checkClock(fact.at, say)
         return await takeProduced(fact.of, fact.at, say)
@@ -121,11 +123,7 @@ export function createStory(verify: EcdsaVerify) {
     }
   }
 
-  function takeIntended(
-    entry: Extract<Fact, { is: 'plain' }>['of'] & { kind: 'signature.intended' },
-    fact: Fact & { is: 'plain' },
-    say: Say,
-  ): void {
+  function takeIntended(entry: IntendedFact, at: number, say: Say): void {
     const known = requests.get(entry.request)
     if (known === undefined || (known.state !== 'proposed' && known.state !== 'intended')) {
       say(`an intent without a decision that allows it (request is ${stateOf(known)})`)
@@ -134,9 +132,9 @@ export function createStory(verify: EcdsaVerify) {
     const { judged } = known
     if (leases.has(entry.lease)) say('its lease was used before')
     leases.add(entry.lease)
-    if (hexOf(entry.digest) !== judged.digest) say('it intends other bytes')
+    if (entry.digest !== judged.digest) say('it intends other bytes')
     if (entry.keyDid !== judged.keyDid) say('it intends another key')
-    checkAgreement(entry.agreement, known, fact.at, say)
+    checkAgreement(entry.agreement, known, at, say)
     if (barred.has(identityOf(judged))) say('the signature of these bytes was replaced before')
     for (const id of entry.replaces) {
       if (requests.get(id)?.state !== 'replaced')
@@ -153,7 +151,7 @@ export function createStory(verify: EcdsaVerify) {
   }
 
   function checkAgreement(
-    agreement: (AuditEntry & { kind: 'signature.intended' })['agreement'],
+    agreement: IntendedFact['agreement'],
     known: Known,
     at: number,
     say: Say,
@@ -269,8 +267,6 @@ export function createStory(verify: EcdsaVerify) {
       case 'request.rejected':
       case 'request.expired':
         return takeStanding(entry, fact.at, say)
-      case 'signature.intended':
-        return takeIntended(entry, fact, say)
       case 'signature.postponed': {
         const known = end(entry.request, ['intended'], say)
         if (known === null) return

@@ -4,12 +4,13 @@ import type { KnownRules } from '../../../../src/audit/verify/examine.ts'
 import { policySetBytes } from '../../../../src/policy/canonical.ts'
 import { rosterBytes } from '../../../../src/policy/parse/roster.ts'
 import { openVerifier } from '../../../../src/ecdsa/native.ts'
+import { HASH_BYTES } from '../../../../src/audit/merkle.ts'
 import { TILE_WIDTH } from '../../../../src/audit/tile.ts'
 import { examinePart, PART_BUNDLES } from './examine-part.ts'
 import type { ExaminedPart, Part } from './examine-part.ts'
-import type { Told } from './worker.ts'
+import type { PackedPart, Told } from './worker.ts'
 
-type Answer = { readonly examined: ExaminedPart } | { readonly failed: string }
+type Answer = { readonly examined: PackedPart } | { readonly failed: string }
 
 /**
  * The parts of an exported log in their order, examined on several cores. Rules are told to the
@@ -56,7 +57,7 @@ function openWorker() {
   const calls: { resolve: (part: ExaminedPart) => void; reject: (error: Error) => void }[] = []
   worker.on('message', (answer: Answer) => {
     const call = calls.shift()
-    if ('examined' in answer) call?.resolve(answer.examined)
+    if ('examined' in answer) call?.resolve(unpacked(answer.examined))
     else call?.reject(new Error(answer.failed))
   })
   worker.on('error', (error) => {
@@ -75,6 +76,12 @@ function openWorker() {
       await worker.terminate()
     },
   }
+}
+
+function unpacked({ leaves, ...rest }: PackedPart): ExaminedPart {
+  const count = leaves.length / HASH_BYTES
+  const each = (_: unknown, at: number) => leaves.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES)
+  return { ...rest, leaves: Array.from({ length: count }, each) }
 }
 
 /** What this worker does not know yet; null: nothing. */
