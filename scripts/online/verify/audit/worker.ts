@@ -32,16 +32,19 @@ parentPort?.on('message', (job: Job) => {
     rosters.push(...job.rosters.map(decodeRoster))
     return
   }
-  void examinePart(job.part, { policies, rosters }, verify).then(
-    (examined) => {
-      // One piece of memory that changes hands, for thousands that would be copied.
-      const leaves = packed(examined.leaves)
-      parentPort?.postMessage({ examined: { ...examined, leaves } }, [leaves.buffer])
-    },
-    (error: unknown) =>
-      parentPort?.postMessage({ failed: error instanceof Error ? error.message : String(error) }),
-  )
+  void answer(job.part)
 })
+
+async function answer(part: Part): Promise<void> {
+  try {
+    const examined = await examinePart(part, { policies, rosters }, verify)
+    // One piece of memory that changes hands, for thousands that would be copied.
+    const leaves = packed(examined.leaves)
+    parentPort?.postMessage({ examined: { ...examined, leaves } }, [leaves.buffer])
+  } catch (error) {
+    parentPort?.postMessage({ failed: error instanceof Error ? error.message : String(error) })
+  }
+}
 
 function packed(leaves: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const all = new Uint8Array(leaves.length * HASH_BYTES)
