@@ -8,6 +8,9 @@ import { AuditError } from '../../src/audit/error.ts'
 import { PolicyError } from '../../src/policy/error.ts'
 import { RecoveryError } from '../../src/recovery/error.ts'
 import { SignerError } from '../../src/signer/signer.ts'
+import { Refusal } from './refusal.ts'
+
+export { Refusal }
 
 /** Takes what stands behind the command's name, answers the exit code. */
 export type Command = (args: string[], environment: NodeJS.ProcessEnv) => Promise<number>
@@ -19,11 +22,6 @@ export class UsageError extends Error {
   constructor(usage: string) {
     super(`Usage: scripts/ceremony ${usage}`)
   }
-}
-
-/** Not what was asked for: nothing was made, signed or changed. */
-export class Refusal extends Error {
-  override readonly name = 'Refusal'
 }
 
 /** A line of output; what came from a file in it was escaped by whoever put it there. */

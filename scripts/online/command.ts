@@ -10,7 +10,7 @@ import { PolicyError } from '../../src/policy/error.ts'
 import { RecoveryError } from '../../src/recovery/error.ts'
 import { SignerError } from '../../src/signer/signer.ts'
 import { StoreError } from '../../src/store/error.ts'
-import { Refusal } from '../offline/command.ts'
+import { Refusal } from '../offline/refusal.ts'
 import { AccountsError } from './recovery/accounts-error.ts'
 
 /** Takes what stands behind the command's name, answers the exit code of the contract. */

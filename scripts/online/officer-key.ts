@@ -19,6 +19,7 @@ import { latchDir } from '../offline/keys/latches.ts'
 import { askPin, latched } from '../offline/keys/token.ts'
 import type { Terminal } from '../offline/terminal.ts'
 import { UsageError } from './command.ts'
+import { officerKeyOptions, officerKeyUsage } from './officers/options.ts'
 
 /** An officer's own key, on the officer's own machine. */
 export type OfficerKey = {
@@ -32,14 +33,7 @@ export type OfficerKey = {
   close(): Promise<void>
 }
 
-/** For `parseArgs`. */
-export const officerKeyOptions = {
-  'key-file': { type: 'string' },
-  'passphrase-file': { type: 'string' },
-  token: { type: 'string' },
-} as const
-
-export const officerKeyUsage = '--key-file FILE [--passphrase-file FILE] | --token URI'
+export { officerKeyOptions, officerKeyUsage }
 
 export type OfficerKeyValues = {
   readonly 'key-file'?: string | undefined

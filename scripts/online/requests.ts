@@ -6,12 +6,10 @@ import { requestStates } from '../../src/custody/request.ts'
 import type { RequestState } from '../../src/custody/request.ts'
 import { UsageError, print, printJson } from './command.ts'
 import type { Command } from './command.ts'
-import { openTerminal } from '../offline/terminal.ts'
-import { officerKeyOptions, officerKeyUsage, withOfficerKey } from './officer-key.ts'
-import { speak, speakUsage } from './officers/speak.ts'
-import type { Verb as OfficersVerb } from './officers/speak.ts'
+import { officerKeyOptions, officerKeyUsage, speakUsage } from './officers/options.ts'
+import type { Verb as OfficersVerb } from './officers/options.ts'
 import { parseGoatOperation, renderGoatOperation } from './goat.ts'
-import { openClient, openOfficerClient, reportRefusal } from './service-client.ts'
+import { openClient, reportRefusal } from './service-client.ts'
 
 const usage =
   'requests list [--state STATE] [--cursor ID] [--limit N] | requests show ID [--operation] | ' +
@@ -64,7 +62,7 @@ const verbs: Readonly<Record<string, Verb>> = {
  */
 export const requests: Command = async ([name = '', ...args]) => {
   const spoken = officersVerb(name, args)
-  if (spoken !== null) return await speak(spoken, args)
+  if (spoken !== null) return await (await import('./officers/speak.ts')).speak(spoken, args)
   const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined
   if (verb === undefined) throw new UsageError(usage)
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
@@ -97,14 +95,9 @@ async function withClient<T>(
   if (officerNames.every((name) => values[name] === undefined)) {
     return await use(await openClient(values.url))
   }
-  const terminal = openTerminal()
-  try {
-    return await withOfficerKey(values, { usage, terminal }, async (key) => {
-      return await use(openOfficerClient(values.url, key).client)
-    })
-  } finally {
-    terminal.close()
-  }
+  // Tokens, age and signed calls are loaded for officers alone.
+  const { asOfficer } = await import('./officers/as-officer.ts')
+  return await asOfficer(values, usage, use)
 }
 
 async function list({ client, values }: Call): Promise<number> {

@@ -1,6 +1,4 @@
-import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { callPreimage, formatCallAuthorization } from '../../src/approval/officer-call.ts'
 import { createClient } from '../../src/client/client.ts'
 import type { HoldfastClient } from '../../src/client/client.ts'
 import { ApiError, NoAnswerError } from '../../src/client/error.ts'
@@ -8,7 +6,6 @@ import type { ClientCredential } from '../../src/client/transport.ts'
 import { ConfigError, isLoopback, pdsEnvPath, readEnv, toConfig } from '../../src/config.ts'
 import type { Config, Env } from '../../src/config.ts'
 import { printJson } from './command.ts'
-import type { OfficerKey } from './officer-key.ts'
 
 /**
  * A client of the service, which alone has the keys: of the one at `url`, or of the one that this
@@ -28,50 +25,13 @@ export async function openClient(url: string | undefined): Promise<HoldfastClien
   return createClient({ url: base.href, credential })
 }
 
-/**
- * A client for an officer, who signs each call. The service is known by its public origin, which is
- * signed too: HOLDFAST_PUBLIC_URL, or the origin that is called (`localhost` for this machine).
- * @throws ConfigError
- */
-export function openOfficerClient(
-  url: string | undefined,
-  key: OfficerKey,
-): { readonly client: HoldfastClient; readonly audience: string } {
-  const config = toConfig(readEnv(process.env), process.cwd())
-  const base = toBase(url ?? config.publicUrl ?? urlOf(config))
-  if (base.protocol === 'http:' && !isLoopback(base.hostname)) {
-    throw new ConfigError('--url: an officer calls over https only, or this machine')
-  }
-  const audience = config.publicUrl ?? originOf(base)
-  return {
-    client: createClient({ url: base.href, credential: callSigner(key, audience) }),
-    audience,
-  }
-}
-
-function originOf(base: URL): string {
-  if (!isLoopback(base.hostname.replace(/^\[|\]$/g, ''))) return base.origin
-  return new URL(base.href.replace(base.host, `localhost:${base.port}`)).origin
-}
-
-function callSigner(key: OfficerKey, audience: string): ClientCredential {
-  return {
-    signCall: async (call) => {
-      const time = Math.floor(Date.now() / 1000)
-      const nonce = Uint8Array.from(randomBytes(16))
-      const signature = await key.sign(callPreimage({ audience, ...call, time, nonce }))
-      return formatCallAuthorization({ did: key.did, time, nonce, signature })
-    },
-  }
-}
-
 /** Where the service of this environment listens. */
-function urlOf({ host, port, tls }: Config): string {
+export function urlOf({ host, port, tls }: Config): string {
   const name = host.includes(':') ? `[${host}]` : host
   return `${tls === null ? 'http' : 'https'}://${name}:${port}`
 }
 
-function toBase(text: string): URL {
+export function toBase(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null
   if (url !== null && (url.protocol === 'http:' || url.protocol === 'https:')) return url
   throw new ConfigError(`--url: ${JSON.stringify(text)} is not an http or https URL`)

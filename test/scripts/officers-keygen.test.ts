@@ -9,6 +9,7 @@ import { openTerminal } from '../../scripts/offline/terminal.ts'
 import { preimageOf } from '../../src/approval/statement.ts'
 import { encodeRecoverySecret } from '../../src/ceremony/secret-file.ts'
 import { verifyWithAtproto } from '../../src/ecdsa/atproto.ts'
+import { officerKeyFile, passphraseFile as passphraseOf } from '../support/officer-files.ts'
 import { runCommand } from '../support/run-command.ts'
 import { missingForPkcs11, openSoftHsm } from '../support/softhsm.ts'
 import type { SoftHsm } from '../support/softhsm.ts'
@@ -116,11 +117,16 @@ describe('officers keygen --out', () => {
 })
 
 describe('an officer’s key', () => {
+  let cheap: string
+  let cheapPassphrase: string
+  beforeAll(async () => {
+    const folder = await mkdtemp(join(dir, 'cheap-'))
+    cheap = await officerKeyFile(folder, 'alice')
+    cheapPassphrase = await passphraseOf(folder)
+  })
+
   test('signs nothing that is not a statement of our own: no PLC operation', async () => {
-    const key = await open({
-      'key-file': join(dir, 'alice.age'),
-      'passphrase-file': passphraseFile,
-    })
+    const key = await open({ 'key-file': cheap, 'passphrase-file': cheapPassphrase })
     for (const bytes of [Uint8Array.of(0xa6, 0x64), Buffer.from('holdfast'), Buffer.alloc(0)]) {
       await expect(key.sign(bytes)).rejects.toThrow('nothing else')
     }
@@ -129,9 +135,8 @@ describe('an officer’s key', () => {
 
   test('does not open with another passphrase', async () => {
     const other = await privateFile('other', 'another long passphrase')
-    const path = join(dir, 'alice.age')
-    await expect(open({ 'key-file': path, 'passphrase-file': other })).rejects.toThrow(
-      `${path}: does not open with this passphrase`,
+    await expect(open({ 'key-file': cheap, 'passphrase-file': other })).rejects.toThrow(
+      `${cheap}: does not open with this passphrase`,
     )
   })
 

@@ -173,7 +173,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/audit, src/open-log.ts, src/sequencer, src/policy-files.ts, src/trust,
     src/custody/request.ts, src/directory, src/ecdsa/native.ts, src/plc, src/policy,
     src/approval/officer-call.ts, src/approval/act.ts, src/approval/error.ts, type src/sealing, src/signer, src/store, src/ecdsa/release.ts,
-    src/ceremony/document.ts, src/recovery/error.ts, scripts/offline/command.ts, scripts/offline/terminal.ts,
+    src/ceremony/document.ts, src/recovery/error.ts, scripts/offline/refusal.ts, scripts/offline/terminal.ts,
     node:crypto, node:fs, node:fs/promises, node:path, node:util`),
   'scripts/online/backup.ts': list(`
     scripts/online, scripts/offline/command.ts, type src/context.ts, src/ed25519, src/files, src/plc,
@@ -190,7 +190,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     node:sqlite, node:util`),
   // An officer's own key lies on the officer's own machine, in a file of age or on a token.
   'scripts/online/officer-key.ts': list(`
-    scripts/online/command.ts, src/approval, src/config.ts, src/ecdsa, src/plc, src/signer/pkcs11,
+    scripts/online/command.ts, scripts/online/officers/options.ts, src/approval, src/config.ts,
+    src/ecdsa, src/plc, src/signer/pkcs11,
     scripts/offline, node:crypto, node:fs/promises`),
   'scripts/online/officers': list(`
     scripts/online, src/api, src/approval, src/client, src/config.ts,

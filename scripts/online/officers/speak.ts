@@ -16,24 +16,20 @@ import { Refusal } from '../../offline/command.ts'
 import { openTerminal } from '../../offline/terminal.ts'
 import type { Terminal } from '../../offline/terminal.ts'
 import { UsageError, print, printJson } from '../command.ts'
-import { officerKeyOptions, officerKeyUsage, withOfficerKey } from '../officer-key.ts'
+import { withOfficerKey } from '../officer-key.ts'
 import type { OfficerKey } from '../officer-key.ts'
 import { policiesDir } from '../policies-dir.ts'
-import { openOfficerClient, reportRefusal } from '../service-client.ts'
+import { reportRefusal } from '../service-client.ts'
+import { openOfficerClient } from './client.ts'
 import { confirmWords } from './confirm.ts'
 import { describeGrounds } from './describe.ts'
 import { computeGrounds, directoryInFile, groundsToReject } from './grounds.ts'
 import type { Grounds, Sources } from './grounds.ts'
+import { officerKeyOptions, speakUsage } from './options.ts'
+import type { Verb } from './options.ts'
 import { displayWords, parseAskedView } from './review.ts'
 import type { AskedView } from './review.ts'
 import { ownerOf, requireCounts } from './signatory.ts'
-
-export const speakUsage =
-  `requests approve|reject|cancel ID (${officerKeyUsage}) [--policies DIR] ` +
-  '[--plc-url URL | --log FILE] [--confirm "WORD …"] [--url URL] [--json]'
-
-/** What an officer does with a request. To cancel is to reject, as a rule during the delay. */
-export type Verb = 'approve' | 'reject' | 'cancel'
 
 const options = {
   ...officerKeyOptions,
