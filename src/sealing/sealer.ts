@@ -1,21 +1,30 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 
 /** What a sealed value is; each purpose has a key of its own, derived from the one secret. */
-export const sealPurposes = [
-  'caller-secret',
-  'file-key',
-  'asked',
-  'identity',
-  'operation',
-  'request',
-] as const
+export const sealPurposes = ['caller-secret', 'file-key', 'asked'] as const
 export type SealPurpose = (typeof sealPurposes)[number]
+
+/** What is marked: rows, each kind with a key of its own. */
+export const markPurposes = ['identity', 'operation', 'request'] as const
+export type MarkPurpose = (typeof markPurposes)[number]
 
 export type Sealer = {
   /** `context` is authenticated, not stored: a value opens only where it belongs. */
   seal(purpose: SealPurpose, context: readonly string[], plain: Uint8Array): Uint8Array
   /** @throws SealError when the secret, the purpose or the context is another, or a bit has changed */
   open(purpose: SealPurpose, context: readonly string[], sealed: Uint8Array): Buffer
+  /** HMAC-SHA256 of a context, 32 bytes: proves it where nothing is kept secret, at a fifth of the cost. */
+  mark(purpose: MarkPurpose, context: readonly string[]): Buffer
+  isMarked(purpose: MarkPurpose, context: readonly string[], mark: Uint8Array): boolean
 }
 
 export class SealError extends Error {
@@ -37,7 +46,18 @@ export function createSealer(secret: Uint8Array): Sealer {
   const keys = Object.fromEntries(
     sealPurposes.map((purpose) => [purpose, deriveKey(secret, purpose)]),
   ) as Record<SealPurpose, Buffer>
+  // Objects: from bytes, each use would cost five times as much.
+  const markKeys = Object.fromEntries(
+    markPurposes.map((purpose) => [purpose, createSecretKey(deriveKey(secret, `mark/${purpose}`))]),
+  ) as Record<MarkPurpose, KeyObject>
+  const mark = (purpose: MarkPurpose, context: readonly string[]) =>
+    createHmac('sha256', markKeys[purpose]).update(associatedData(context)).digest()
   return {
+    mark,
+    isMarked(purpose, context, given) {
+      const own = mark(purpose, context)
+      return given.length === own.length && timingSafeEqual(own, given)
+    },
     seal(purpose, context, plain) {
       const nonce = randomBytes(NONCE_BYTES)
       const cipher = createCipheriv('aes-256-gcm', keys[purpose], nonce, {
@@ -71,7 +91,7 @@ export function createSealer(secret: Uint8Array): Sealer {
   }
 }
 
-function deriveKey(secret: Uint8Array, purpose: SealPurpose): Buffer {
+function deriveKey(secret: Uint8Array, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), `holdfast/seal/v1/${purpose}`, 32))
 }
 

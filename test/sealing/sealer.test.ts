@@ -81,3 +81,34 @@ describe('does not open', () => {
 test.each([0, 16, 31, 33, 64])('a secret of %i bytes is refused', (length) => {
   expect(() => createSealer(new Uint8Array(length))).toThrow(SealError)
 })
+
+describe('a mark proves its context', () => {
+  const context = ['did:plc:x', 'pds']
+  const mark = sealer.mark('identity', context)
+
+  test('and the same context has the same one', () => {
+    expect(mark).toHaveLength(32)
+    expect(sealer.mark('identity', [...context])).toEqual(mark)
+    expect(sealer.isMarked('identity', context, mark)).toBe(true)
+  })
+
+  test('and no other: a part more or less, another cut, purpose, secret, or bit', () => {
+    for (const other of [
+      ['did:plc:x'],
+      ['did:plc:x', 'pds', ''],
+      ['did:plc:xpds'],
+      ['pds', 'did:plc:x'],
+    ]) {
+      expect(sealer.isMarked('identity', other, mark)).toBe(false)
+    }
+    expect(sealer.isMarked('operation', context, mark)).toBe(false)
+    expect(createSealer(new Uint8Array(32)).isMarked('identity', context, mark)).toBe(false)
+    expect(sealer.isMarked('identity', context, mark.subarray(1))).toBe(false)
+    expect(sealer.isMarked('identity', context, new Uint8Array())).toBe(false)
+    for (let bit = 0; bit < 256; bit += 1) {
+      const changed = Buffer.from(mark)
+      changed[bit >> 3]! ^= 1 << (bit & 7)
+      expect(sealer.isMarked('identity', context, changed)).toBe(false)
+    }
+  })
+})
