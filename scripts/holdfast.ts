@@ -31,7 +31,8 @@ const commands: Readonly<
     load: async () => (await import('./online/callers.ts')).callers,
   },
   policy: {
-    usage: 'policy check [DIR] | policy diff OLD-DIR NEW-DIR | policy adopt [--accepted FILE]…',
+    usage:
+      'policy check [DIR] | policy diff OLD-DIR NEW-DIR [--replay EXPORT-DIR] | policy explain [DIR] --from-file OP.json --caller NAME --key ID [--log FILE | --did DID] | policy adopt [--accepted FILE]…',
     load: async () => (await import('./online/policy.ts')).policy,
   },
   audit: {

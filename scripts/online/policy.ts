@@ -10,19 +10,35 @@ import type { TestFailure } from '../../src/policy/run-tests.ts'
 import { readPolicySet, readTestCases } from '../../src/policy-files.ts'
 import { wordsOf } from './trust/words.ts'
 import { UsageError, print, printJson } from './command.ts'
+import { explainCommand } from './policy-explain.ts'
+import { replayExport } from './policy-replay.ts'
+import type { ReplayReport } from './policy-replay.ts'
 import type { Command } from './command.ts'
 
 const usage =
-  'policy check [DIR] [--json] | policy diff OLD-DIR NEW-DIR [--json] | policy adopt [--accepted FILE]… [--json]'
+  'policy check [DIR] | policy diff OLD-DIR NEW-DIR [--replay EXPORT-DIR]\n' +
+  '| policy explain [DIR] --from-file OP.json --caller NAME --key ID [--log FILE | --did DID]\n' +
+  '| policy adopt [--accepted FILE]…\n' +
+  '(each with --json)'
 
-/** But for `adopt`, it needs neither service nor database: it reads files only. */
+const explainOptions = {
+  'from-file': { type: 'string' },
+  caller: { type: 'string' },
+  key: { type: 'string' },
+  log: { type: 'string' },
+  did: { type: 'string' },
+} as const
+
+/** But for `adopt`, it needs neither service nor database: it reads files, and a log from the directory if asked. */
 export const policy: Command = async ([verb, ...args]) => {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
     options: {
       json: { type: 'boolean', default: false },
+      replay: { type: 'string' },
       accepted: { type: 'string', multiple: true },
+      ...explainOptions,
     },
   })
   const [first, second, ...extra] = positionals
@@ -33,7 +49,13 @@ export const policy: Command = async ([verb, ...args]) => {
   if (verb === 'check' && second === undefined)
     return await check(first ?? defaultDir(), values.json)
   if (verb === 'diff' && first !== undefined && second !== undefined && extra.length === 0) {
-    return await diff(first, second, values.json)
+    return await diff(first, second, values)
+  }
+  const { 'from-file': file, caller, key, json } = values
+  if (verb === 'explain' && second === undefined && file && caller && key) {
+    const { log, did } = values
+    const dir = first ?? defaultDir()
+    return await explainCommand({ dir, file, caller, key, log, did, json })
   }
   throw new UsageError(usage)
 }
@@ -112,11 +134,17 @@ function printTests({ cases, failures }: Tested): void {
   else print(`${cases - failures.length} of ${cases} cases in tests/ answered as they must`)
 }
 
-async function diff(oldDir: string, nextDir: string, json: boolean): Promise<number> {
+async function diff(
+  oldDir: string,
+  nextDir: string,
+  { json, replay }: { readonly json: boolean; readonly replay?: string | undefined },
+): Promise<number> {
   const [old, next] = [await readPolicySet(oldDir), await readPolicySet(nextDir)]
   const differences = compare(old, next)
   const digests = { old: hex(old.digest), new: hex(next.digest) }
-  if (json) printJson({ ...digests, differences })
+  const replayed = replay === undefined ? null : replayExport(replay, { old, next })
+  const told = replayed === null ? {} : { replayed }
+  if (json) printJson({ ...digests, differences, ...told })
   else {
     for (const direction of ['looser', 'tighter'] as const) {
       const found = differences.filter((difference) => difference.direction === direction)
@@ -125,6 +153,23 @@ async function diff(oldDir: string, nextDir: string, json: boolean): Promise<num
       for (const { text } of found) print(`  ${text}`)
     }
     if (differences.length === 0) print('the two sets decide alike')
+    if (replayed !== null) printReplayed(replayed)
   }
   return 0
+}
+
+const headings = {
+  looser: 'RECORDED OPERATIONS THAT WOULD PASS NOW, OR BY LESS:',
+  otherwise: 'Recorded operations that would be put to others:',
+  tighter: 'Recorded operations that would not pass any more, or by more:',
+} as const
+
+function printReplayed({ requests, changed }: ReplayReport): void {
+  for (const direction of ['looser', 'otherwise', 'tighter'] as const) {
+    const found = changed.filter((one) => one.direction === direction)
+    if (found.length > 0) print(headings[direction])
+    for (const { count, text, example } of found) print(`  ${count} × ${text} (request ${example})`)
+  }
+  const others = changed.reduce((sum, { count }) => sum + count, 0)
+  print(`${requests} recorded operations judged under both sets, ${others} of them otherwise`)
 }
