@@ -14,6 +14,8 @@ import {
 import { createHeldFile } from './sequencer/held-file.ts'
 import type { Held, HeldStore } from './sequencer/held.ts'
 import { createLogService } from './sequencer/log-service.ts'
+import { proveEntry } from './sequencer/prove.ts'
+import { verifyEd25519 } from './ed25519/openssl.ts'
 import type { LogEvent, LogService } from './sequencer/log-service.ts'
 import type { AuditLogStore } from './sequencer/ports.ts'
 import { createAuditLogStore } from './store/audit-log.ts'
@@ -26,6 +28,8 @@ export type AuditLog = LogService & {
   readonly store: AuditLogStore
   readonly held: HeldStore
   readonly signerFor: (origin: string) => CheckpointSigner | null
+  /** A receipt for an entry that a checkpoint covers. */
+  prove(index: number): Promise<string>
   close(): Promise<void>
 }
 
@@ -57,6 +61,12 @@ export async function openAuditLog(options: {
     store,
     held,
     signerFor,
+    prove: async (index) => {
+      const record = await held.read()
+      const signer = record === null ? null : signerFor(record.origin)
+      if (signer === null) throw new Error('there is no held record, or no checkpoint key')
+      return await proveEntry(store, index, { key: signer.key, verify: verifyEd25519 })
+    },
     close: async () => {
       await service.resign()
       await held.close()

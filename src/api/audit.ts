@@ -10,3 +10,35 @@ export const checkpointView = z
   .meta({ id: 'Checkpoint' })
 
 export type CheckpointView = z.infer<typeof checkpointView>
+
+/** A page; each entry is below 60 kB. */
+export const MAX_ENTRIES = 100
+
+const whole = z
+  .string()
+  .regex(/^(0|[1-9][0-9]{0,14})$/)
+  .transform(Number)
+
+export const entriesQuery = z.object({
+  from: whole.pipe(z.int()).optional().describe('the index of the first one; 0'),
+  limit: whole
+    .pipe(z.int().min(1).max(MAX_ENTRIES))
+    .optional()
+    .describe(`how many at most: 1 to ${MAX_ENTRIES}`),
+})
+
+export const entryIndex = z.string().regex(/^(0|[1-9][0-9]{0,14})$/)
+
+export const entryList = z
+  .object({
+    size: z.number().int().describe('how many entries the newest checkpoint covers'),
+    entries: z.array(
+      z.object({
+        index: z.number().int(),
+        body: z.base64().describe('canonical DAG-CBOR: what the leaf is the hash of'),
+      }),
+    ),
+  })
+  .meta({ id: 'EntryList' })
+
+export type EntryList = z.infer<typeof entryList>

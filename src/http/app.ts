@@ -15,17 +15,18 @@ import { buildOpenApi } from './openapi.ts'
 import { ProblemError, respondWithProblem, toProblem } from './problem.ts'
 import type { ActionDeps } from './v1/actions.ts'
 import { createV1 } from './v1/api.ts'
-import type { ReadCheckpoint, V1Deps } from './v1/api.ts'
+import type { V1Deps } from './v1/api.ts'
+import type { AuditReads } from './v1/audit.ts'
 import type { ListRequests } from './v1/request-view.ts'
 
 export type AppDeps = Omit<ActionDeps, 'gates'> &
+  AuditReads &
   Pick<V1Deps, 'officers' | 'allKeys'> & {
     readonly findCredential: FindCredential
     /** Credentials in force when the service starts: the KMS door knows them even if the database then goes away. */
     readonly initialCredentials: readonly Credential[]
     readonly signNow: SignNow
     readonly listRequests: ListRequests
-    readonly readCheckpoint: ReadCheckpoint
     readonly readiness: CheckReadiness
     /** Prometheus text. Open to everyone, so: no DIDs, names or secrets in it. */
     readonly metrics: () => Promise<string>
@@ -72,6 +73,8 @@ const METHODS: Record<string, string> = {
   '/v1/requests/:id/cancel': 'POST',
   '/v1/keys': 'GET, HEAD',
   '/v1/audit/checkpoint': 'GET, HEAD',
+  '/v1/audit/entries': 'GET, HEAD',
+  '/v1/audit/proof/:index': 'GET, HEAD',
 }
 
 /** All front doors. Needs Node's request in `c.env.incoming`, as `server.ts` gives it. */

@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { checkpointView } from '../api/audit.ts'
+import { checkpointView, entriesQuery, entryIndex, entryList } from '../api/audit.ts'
 import { health, readiness } from '../api/health.ts'
 import { keyList } from '../api/key.ts'
 import type { ProblemCode } from '../api/problem.ts'
@@ -21,6 +21,8 @@ export type DescribedRoute = {
   /** Answered to everyone. */
   readonly open?: true
   readonly id?: z.ZodType
+  /** What the path calls it, where that is not `id`. */
+  readonly idName?: string
   readonly query?: z.ZodObject
   readonly body?: z.ZodType
   readonly optionalBody?: z.ZodType
@@ -147,6 +149,27 @@ export const describedRoutes: readonly DescribedRoute[] = [
     summary: 'The newest signed checkpoint of the audit log',
     answers: { 200: { description: 'as it was signed', schema: checkpointView } },
     problems: [...withCaller, 'not-found'],
+  },
+  {
+    method: 'get',
+    path: '/v1/audit/entries',
+    operationId: 'listEntries',
+    summary: 'Entries of the audit log that a checkpoint covers, for officers',
+    query: entriesQuery,
+    answers: { 200: { description: 'one page', schema: entryList } },
+    problems: [...withCaller, 'forbidden', 'not-found'],
+  },
+  {
+    method: 'get',
+    path: '/v1/audit/proof/{index}',
+    operationId: 'proveEntry',
+    summary: 'A receipt for one entry, which anyone can check offline; for officers',
+    id: entryIndex,
+    idName: 'index',
+    answers: {
+      200: { description: 'a tlog-proof (C2SP)', schema: null, mediaType: 'text/plain' },
+    },
+    problems: [...withCaller, 'forbidden', 'not-found'],
   },
   {
     method: 'get',

@@ -80,9 +80,9 @@ function operationOf(route: DescribedRoute): Json {
   }
 }
 
-function pathParameters({ id }: DescribedRoute): Json[] {
+function pathParameters({ id, idName = 'id' }: DescribedRoute): Json[] {
   if (id === undefined) return []
-  return [{ name: 'id', in: 'path', required: true, schema: inline(id, 'input') }]
+  return [{ name: idName, in: 'path', required: true, schema: inline(id, 'input') }]
 }
 
 /** As numbers where they are numbers, though the query string holds text. */

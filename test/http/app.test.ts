@@ -39,6 +39,8 @@ const routes: Route[] = [
   { method: 'POST', path: '/v1/requests/:id/rejections', door: 'v1', officers: true },
   { method: 'GET', path: '/v1/keys', door: 'v1' },
   { method: 'GET', path: '/v1/audit/checkpoint', door: 'v1' },
+  { method: 'GET', path: '/v1/audit/entries', door: 'v1', officers: true },
+  { method: 'GET', path: '/v1/audit/proof/:index', door: 'v1', officers: true },
 ]
 /** What `Allow` says on each path. */
 const allowed = (path: string): string => {
@@ -51,7 +53,7 @@ const v1Routes = routes.filter(({ door }) => door === 'v1')
 const secrets = [pds.secretAccessKey, pdsToken, 'hunter2']
 
 function goodRequest({ method, path, door, body = '' }: Route): Signed {
-  const concrete = path.replace(':id', requestView(1).id)
+  const concrete = path.replace(':index', '0').replace(':id', requestView(1).id)
   if (door === 'kms') {
     return signRequest(kmsCall('GetPublicKey', { KeyId: 'pds' }, pds, { path }))
   }

@@ -99,6 +99,9 @@ it('what only officers say is refused to a caller, typed', async () => {
   const said = { ...own(id), body }
   expect((await client.POST('/v1/requests/{id}/approvals', said)).error?.code).toBe('forbidden')
   expect((await client.POST('/v1/requests/{id}/rejections', said)).error?.code).toBe('forbidden')
+  expect((await client.GET('/v1/audit/entries')).error?.code).toBe('forbidden')
+  const first = { params: { path: { index: '0' } } }
+  expect((await client.GET('/v1/audit/proof/{index}', first)).error?.code).toBe('forbidden')
 })
 
 it('lists, keys and the open routes', async () => {

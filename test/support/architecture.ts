@@ -144,7 +144,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     type src/metrics.ts, src/readiness.ts, type src/plc, type src/policy, type src/sealing,
     src/signer, node:path`),
   'src/open-log.ts': list(`
-    type src/config.ts, type src/logger.ts, src/audit, src/in-force.ts, type src/policy,
+    type src/config.ts, type src/logger.ts, src/audit, src/ed25519, src/in-force.ts, type src/policy,
     src/sequencer, src/store, type src/sealing,
     node:crypto, node:perf_hooks`),
   'src/in-force.ts': list(`

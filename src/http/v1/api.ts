@@ -1,6 +1,5 @@
 import { Hono } from 'hono'
 import type { Context } from 'hono'
-import type { CheckpointView } from '../../api/audit.ts'
 import type { KeyView } from '../../api/key.ts'
 import type { RequestList, RequestView } from '../../api/request.ts'
 import type { KeyConfig } from '../../policy/policy-set.ts'
@@ -16,24 +15,23 @@ import { receive } from '../received.ts'
 import { verifySigV4 } from '../sigv4/verify.ts'
 import { cancel, ownOf, propose, readNamed, say, sign, submit } from './actions.ts'
 import type { ActionDeps, Actor, Named } from './actions.ts'
+import { listEntries, newestCheckpoint, proveOne } from './audit.ts'
+import type { AuditReads } from './audit.ts'
 import { parseProposal, refuseBody } from './body.ts'
 import { parseListQuery } from './query.ts'
 import type { ListRequests } from './request-view.ts'
 import { parseSaying } from './saying.ts'
 
-/** null: nothing has been checkpointed yet. */
-export type ReadCheckpoint = () => Promise<{ size: number; note: string } | null>
-
-export type V1Deps = ActionDeps & {
-  readonly readCheckpoint: ReadCheckpoint
-  readonly findCredential: FindCredential
-  readonly listRequests: ListRequests
-  readonly now: () => Date
-  readonly lookUpGate: Gate
-  readonly officers: OfficerDeps
-  /** Every key, for officers. */
-  readonly allKeys: readonly KeyConfig[]
-}
+export type V1Deps = ActionDeps &
+  AuditReads & {
+    readonly findCredential: FindCredential
+    readonly listRequests: ListRequests
+    readonly now: () => Date
+    readonly lookUpGate: Gate
+    readonly officers: OfficerDeps
+    /** Every key, for officers. */
+    readonly allKeys: readonly KeyConfig[]
+  }
 
 type V1Env = {
   Bindings: HttpEnv['Bindings']
@@ -66,14 +64,14 @@ export function createV1(deps: V1Deps): Hono<V1Env> {
   v1.post('/requests/:id/rejections', (c) => sayOf(c, 'reject', deps))
   v1.post('/requests/:id/cancel', async (c) => await cancelRequest(c, deps))
   v1.get('/keys', (c) => c.json({ keys: keysFor(c.var.actor, deps).map(keyView) }))
-  v1.get('/audit/checkpoint', async (c) => c.json(await newestCheckpoint(deps.readCheckpoint)))
+  v1.get('/audit/checkpoint', async (c) => c.json(await newestCheckpoint(deps)))
+  v1.get('/audit/entries', async (c) =>
+    c.json(await listEntries(c.var.actor, c.env.incoming.url ?? '', deps)),
+  )
+  v1.get('/audit/proof/:index', async (c) =>
+    c.text(await proveOne(c.var.actor, c.req.param('index'), deps)),
+  )
   return v1
-}
-
-async function newestCheckpoint(read: ReadCheckpoint): Promise<CheckpointView> {
-  const found = await read()
-  if (found === null) throw new ProblemError('not-found', 'nothing has been checkpointed yet')
-  return { size: found.size, checkpoint: found.note }
 }
 
 async function authenticate(request: Received, deps: V1Deps): Promise<Actor> {

@@ -1,13 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RequestView } from '../../../src/api/request.ts'
+import type { EntryList } from '../../../src/api/audit.ts'
 import { decodeEvidence } from '../../../src/approval/evidence.ts'
 import { parseRequester } from '../../../src/approval/matter.ts'
 import type { Matter } from '../../../src/approval/matter.ts'
 import { callPreimage, formatCallAuthorization } from '../../../src/approval/officer-call.ts'
 import type { OfficerCall } from '../../../src/approval/officer-call.ts'
+import { parseProof, verifyProof } from '../../../src/audit/proof.ts'
 import { createClient } from '../../../src/client/client.ts'
 import type { HoldfastClient } from '../../../src/client/client.ts'
+import { verifyEd25519 } from '../../../src/ed25519/openssl.ts'
 import { curveOrder } from '../../../src/plc/compact.ts'
 import { keyNamed } from '../../plc/build-log.ts'
 import { persons, rosterYaml } from '../../policy/officers.ts'
@@ -95,6 +98,37 @@ describe('an officer’s signed call', () => {
   ])('%s is not', async (_what, call) => {
     expect(await statusOf(await authorizationOf(call()))).toBe(401)
   })
+})
+
+test('an officer reads the log that a checkpoint covers, with a receipt for each entry', async () => {
+  const { auditLog } = service.context
+  while ((await auditLog.sequence()) > 0);
+  await auditLog.look()
+  const get = async (target: string) =>
+    await fetch(`${service.url}${target}`, {
+      headers: { authorization: await authorizationOf({ target }) },
+    })
+  const page = (await (await get('/v1/audit/entries?from=1&limit=2')).json()) as EntryList
+  expect(page.size).toBeGreaterThan(3)
+  expect(page.entries.map(({ index }) => index)).toEqual([1, 2])
+  const held = (await auditLog.held.read())!
+  const { key } = auditLog.signerFor(held.origin)!
+  for (const { index, body } of page.entries) {
+    const receipt = parseProof(Buffer.from(await (await get(`/v1/audit/proof/${index}`)).text()))
+    const entry = Uint8Array.from(Buffer.from(body, 'base64'))
+    const keys = { keys: [key], verify: verifyEd25519 }
+    expect(verifyProof(receipt, entry, keys)).toMatchObject({ size: page.size })
+    entry[0]! ^= 1
+    expect(() => verifyProof(receipt, entry, keys)).toThrow()
+  }
+  const past = (await (await get(`/v1/audit/entries?from=${page.size}`)).json()) as EntryList
+  expect(past).toEqual({ size: page.size, entries: [] })
+  for (const query of ['from=-1', 'limit=0', 'limit=101', 'from=1&from=2', 'x=1', 'from=1e3']) {
+    expect((await get(`/v1/audit/entries?${query}`)).status).toBe(400)
+  }
+  for (const index of [page.size, 'x', '01', '-1']) {
+    expect((await get(`/v1/audit/proof/${index}`)).status).toBe(404)
+  }
 })
 
 function otherS(signature: Uint8Array): void {
