@@ -156,7 +156,7 @@ async function* fileLines(
 ): AsyncGenerator<Line> {
   const file = await open(path, 'r')
   const { size } = await file.stat()
-  const stream = file.createReadStream({ highWaterMark: 1024 * 1024 })
+  const stream = file.createReadStream({ highWaterMark: 128 * 1024 })
   let bytes = 0
   for await (const line of linesOf(stream, {
     maxBytes,

@@ -7,6 +7,7 @@ import { parseRequester } from '../../../src/approval/matter.ts'
 import type { Matter } from '../../../src/approval/matter.ts'
 import { callPreimage, formatCallAuthorization } from '../../../src/approval/officer-call.ts'
 import type { OfficerCall } from '../../../src/approval/officer-call.ts'
+import { AuditError } from '../../../src/audit/error.ts'
 import { parseProof, verifyProof } from '../../../src/audit/proof.ts'
 import { createClient } from '../../../src/client/client.ts'
 import type { HoldfastClient } from '../../../src/client/client.ts'
@@ -119,7 +120,7 @@ test('an officer reads the log that a checkpoint covers, with a receipt for each
     const keys = { keys: [key], verify: verifyEd25519 }
     expect(verifyProof(receipt, entry, keys)).toMatchObject({ size: page.size })
     entry[0]! ^= 1
-    expect(() => verifyProof(receipt, entry, keys)).toThrow()
+    expect(() => verifyProof(receipt, entry, keys)).toThrow(AuditError)
   }
   const past = (await (await get(`/v1/audit/entries?from=${page.size}`)).json()) as EntryList
   expect(past).toEqual({ size: page.size, entries: [] })
