@@ -7,21 +7,24 @@ import type { Run } from '../../../../src/audit/verify/verify-log.ts'
 import type { EcdsaVerify } from '../../../../src/plc/signature.ts'
 import { readBundle } from './folder.ts'
 
-/** Bundles read and examined at once. */
-export const PART_BUNDLES = 32
-
-export type Part = { readonly dir: string; readonly size: number; readonly part: number }
+/** So many bundles of a log of that size, from this one on. */
+export type Part = {
+  readonly dir: string
+  readonly size: number
+  readonly from: number
+  readonly bundles: number
+}
 /** `whole`: nothing of it is missing. */
 export type ExaminedPart = Run & { readonly whole: boolean }
 
 /** Reads some bundles and examines their entries, each by itself. */
 export async function examinePart(
-  { dir, size, part }: Part,
+  { dir, size, from, bundles }: Part,
   rules: KnownRules,
   verify: EcdsaVerify,
 ): Promise<ExaminedPart> {
-  const start = part * PART_BUNDLES * TILE_WIDTH
-  const end = Math.min(size, start + PART_BUNDLES * TILE_WIDTH)
+  const start = from * TILE_WIDTH
+  const end = Math.min(size, start + bundles * TILE_WIDTH)
   const bodies: Uint8Array[] = []
   let bad: string | null = null
   while (start + bodies.length < end) {

@@ -6,9 +6,12 @@ import { rosterBytes } from '../../../../src/policy/parse/roster.ts'
 import { openVerifier } from '../../../../src/ecdsa/native.ts'
 import { HASH_BYTES } from '../../../../src/audit/merkle.ts'
 import { TILE_WIDTH } from '../../../../src/audit/tile.ts'
-import { examinePart, PART_BUNDLES } from './examine-part.ts'
+import { examinePart } from './examine-part.ts'
 import type { ExaminedPart, Part } from './examine-part.ts'
 import type { PackedPart, Told } from './worker.ts'
+
+/** Bundles that a worker examines at once. */
+const PART_BUNDLES = 32
 
 type Answer = { readonly examined: PackedPart } | { readonly failed: string }
 
@@ -23,22 +26,31 @@ export async function* examineParts(options: {
   readonly workers: number
   readonly known: KnownRules
 }): AsyncGenerator<ExaminedPart> {
-  const { dir, size } = options
-  const count = Math.ceil(size / (PART_BUNDLES * TILE_WIDTH))
-  const first = await examinePart({ dir, size, part: 0 }, options.known, openVerifier().verify)
+  const { dir, size, known } = options
+  const bundles = Math.ceil(size / TILE_WIDTH)
+  const { verify } = openVerifier()
+  // The rules come first in a log: a short part tells them, before they are needed by all.
+  const first = await examinePart({ dir, size, from: 0, bundles: 1 }, known, verify)
   yield first
-  if (!first.whole || count <= 1) return
-  const pool = Array.from({ length: Math.min(options.workers, count - 1) }, () => openWorker())
+  if (!first.whole || bundles <= 1) return
+  const count = Math.ceil((bundles - 1) / PART_BUNDLES)
+  const partAt = (at: number) => ({ dir, size, from: 1 + at * PART_BUNDLES, bundles: PART_BUNDLES })
+  if (count === 1) {
+    // Sooner done than a worker has started.
+    yield await examinePart(partAt(0), known, verify)
+    return
+  }
+  const pool = Array.from({ length: Math.min(options.workers, count) }, () => openWorker())
   try {
-    let next = 1
+    let next = 0
     const waiting: Promise<ExaminedPart>[] = []
     const ask = () => {
       const { ask: examine } = pool[next % pool.length]!
-      waiting.push(examine({ dir, size, part: next }, options.known))
+      waiting.push(examine(partAt(next), known))
       next += 1
     }
     // Two parts for each worker, so that none waits while what it gave is looked at.
-    const ahead = Math.min(2 * pool.length, count - 1)
+    const ahead = Math.min(2 * pool.length, count)
     for (let asked = 0; asked < ahead; asked += 1) ask()
     for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
       const examined = await part
