@@ -9,6 +9,7 @@ import type { KnownRules } from './examine.ts'
 import { isEqual } from './is-equal.ts'
 
 type Say = (message: string) => void
+type Trusted = AuditEntry & { kind: 'trust.changed' }
 
 export type InForce = ReturnType<typeof createInForce>
 
@@ -20,17 +21,30 @@ export function createInForce() {
   const policies = new Map<string, PolicySet>()
   const rosters: Roster[] = []
   let set: PolicySet | null = null
+  let trusted: Trusted | null = null
   let roster: Roster | null = null
 
-  function takePolicies({ digest, set: bytes }: AuditEntry & { kind: 'policy.changed' }, say: Say) {
+  /** @param lacks told what cannot be judged of it */
+  function takePolicies(
+    { digest, set: bytes }: AuditEntry & { kind: 'policy.changed' },
+    say: Say,
+    lacks: Say,
+  ): void {
     const decoded = orSay(() => decodePolicySet(bytes), say)
     if (decoded === null) return
     if (!isEqual(decoded.digest, digest)) say('the policies have another digest')
+    if (binds(decoded, trusted) && !isEqual(decoded.digest, trusted.policies)) {
+      say('these policies are not what was put in force')
+    }
+    const changes = set !== null && !isEqual(decoded.digest, set.digest)
+    if (changes && roster !== null && decoded.env === 'prod') {
+      lacks('that the officers agreed to these policies cannot be judged here')
+    }
     policies.set(hexOf(decoded.digest), decoded)
     set = decoded
   }
 
-  /** @param lacks told what cannot be judged of it */
+  /** @param lacks as above */
   function takeRoster(
     { digest, roster: bytes }: AuditEntry & { kind: 'roster.changed' },
     say: Say,
@@ -39,6 +53,9 @@ export function createInForce() {
     const next = orSay(() => decodeRoster(bytes), say)
     if (next === null) return
     if (!isEqual(next.digest, digest)) say('the officers have another digest')
+    if (binds(next, trusted) && !isEqual(next.digest, trusted.roster?.digest ?? null)) {
+      say('these officers are not who was put in force')
+    }
     if (roster !== null && !isEqual(next.digest, roster.digest)) {
       for (const problem of problemsOfStep(roster, next)) say(problem)
       if (next.env === 'prod')
@@ -48,13 +65,32 @@ export function createInForce() {
     roster = next
   }
 
+  /** Written before the trust record is changed: who died in between has it written once more. */
+  function takeTrust(entry: Trusted, say: Say): void {
+    const last = trusted?.sequence ?? 0
+    trusted = entry
+    if (set?.env === 'dev') return
+    if (entry.sequence !== last + 1 && (entry.sequence !== last || last === 0)) {
+      say(`change ${entry.sequence} of what is in force comes after change ${last}`)
+    }
+    if (entry.by === 'operator' && roster !== null) {
+      say('where there are officers, nothing is put in force by the word of an operator')
+    }
+  }
+
   return {
+    takeTrust,
     takePolicies,
     takeRoster,
     set: (): PolicySet | null => set,
     roster: (): Roster | null => roster,
     known: { policies, rosters } satisfies KnownRules as KnownRules,
   }
+}
+
+/** In production nothing is in force but what was put there. */
+function binds({ env }: { env: 'dev' | 'prod' }, trusted: Trusted | null): trusted is Trusted {
+  return env === 'prod' && trusted !== null
 }
 
 /** A development instance takes whatever its own files say; it cannot become one of production. */

@@ -253,16 +253,17 @@ export function createStory(verify: EcdsaVerify) {
 
   function takePlain(fact: Fact & { is: 'plain' }, say: Say): void {
     const entry = fact.of
+    const lacks = (message: string) => unjudged.push({ index: fact.index, message })
     switch (entry.kind) {
       case 'trust.initialised':
         if (fact.index !== 0) say('a log begins once')
         return
+      case 'trust.changed':
+        return inForce.takeTrust(entry, say)
       case 'policy.changed':
-        return inForce.takePolicies(entry, say)
-      case 'roster.changed': {
-        const lacks = (message: string) => unjudged.push({ index: fact.index, message })
+        return inForce.takePolicies(entry, say, lacks)
+      case 'roster.changed':
         return inForce.takeRoster(entry, say, lacks)
-      }
       case 'request.approved':
       case 'request.rejected':
       case 'request.expired':
@@ -334,7 +335,6 @@ export function createStory(verify: EcdsaVerify) {
       case 'operation.foreign':
       case 'denials.counted':
       case 'reconciliation.reported':
-      case 'trust.changed':
       case 'roster.accepted':
       case 'key.created':
       case 'key.imported':
