@@ -26,7 +26,7 @@ export async function openHeldPostgres(url: string, database: Pool): Promise<Hel
     throw error
   }
   return {
-    read: async () => (await newest(pool))?.held ?? null,
+    read: async () => await orUnreadable(async () => (await newest(pool))?.held ?? null),
     create: async (first) => {
       await pool.query(TABLE)
       if ((await newest(pool)) !== null) throw conflict()
@@ -75,6 +75,16 @@ async function write(pool: Pool, version: number, held: Held): Promise<Held> {
   if (rowCount !== 1) throw conflict()
   await pool.query('delete from holdfast_held where version < $1', [version])
   return held
+}
+
+/** A server that is away is told apart from a database that is. */
+async function orUnreadable<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (cause) {
+    if (cause instanceof HeldError) throw cause
+    throw new HeldError('unreadable', 'HOLDFAST_CHECKPOINT_STORE: does not answer', { cause })
+  }
 }
 
 function conflict(): HeldError {

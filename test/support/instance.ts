@@ -26,12 +26,18 @@ export async function openInstance(options: {
   directory?: FakeDirectory
   released?: readonly Released[]
   log?: Logger
+  /** Where the held record is, in the place of the data directory. */
+  checkpointStoreUrl?: string
 }) {
   const { dataDir, databaseUrl, directory = createFakeDirectory() } = options
   const released = [...(options.released ?? [])]
   const context = await createContext({
     config: toConfig({ HOLDFAST_DATA_DIR: dataDir }, process.cwd()),
-    secrets: { databaseUrl, databaseOwnerUrl: null, checkpointStoreUrl: null },
+    secrets: {
+      databaseUrl,
+      databaseOwnerUrl: null,
+      checkpointStoreUrl: options.checkpointStoreUrl ?? null,
+    },
     log: options.log ?? pino({ level: 'silent' }),
     withSigners: true,
     overrides: { directory },
