@@ -98,20 +98,24 @@ async function strike({ name, table, run }: Attack): Promise<void> {
   const ofLog = table.startsWith('audit_')
   if (ofLog) await world.context.auditLog.look()
   try {
-    await drive(name)
+    await drive(name, table)
   } finally {
     await restore(withLog)
     if (ofLog) await world.reopen()
   }
 }
 
+/** Where a change may make another request one that could be signed by its id. */
+const aboutRequests = ['requests', 'quorums', 'approvals', 'operations', 'identities', 'inserted']
+
 /** Asks for all of it, at the door, and by the ids of what is kept. */
-async function drive(attack: string): Promise<void> {
+async function drive(attack: string, table: string): Promise<void> {
   const { rows } = await world.outside.query<{ id: string }>(
     `(select id from requests where state in ('proposed', 'approved', 'signing') limit 12)
      union all (select id from requests where state = 'returned' order by created_at desc limit 2)`,
   )
-  const ids = new Set([...Object.values(world.asks), world.waits, ...rows].map(({ id }) => id))
+  const others = aboutRequests.includes(table) ? rows : []
+  const ids = new Set([...Object.values(world.asks), world.waits, ...others].map(({ id }) => id))
   await Promise.all([
     ...world.probes.map(async ({ by, operation }) => await world.door(by, operation)),
     ...[...ids].map(async (id) => await world.execute('pds', id)),
