@@ -2,8 +2,7 @@ import { parseArgs } from 'node:util'
 import { parseTrustCard } from '../../../src/audit/trust-card.ts'
 import { openBundle, resultLines, verifyApprovals } from '../../../src/bundle/open.ts'
 import { renderDocument } from '../../../src/ceremony/document.ts'
-import { verifyWithAtproto } from '../../../src/ecdsa/atproto.ts'
-import { openVerifier } from '../../../src/ecdsa/native.ts'
+import { openVerifier, opensslVerifier } from '../../../src/ecdsa/native.ts'
 import { cidOf, encodeSignedOperation } from '../../../src/plc/encode.ts'
 import { matchResult } from '../../../src/recovery/judge.ts'
 import { signedOperation } from '../../../src/recovery/result.ts'
@@ -99,7 +98,7 @@ async function goThrough(
   const matching = matchResult(
     trusted,
     { ...bundle.lines(), result: resultLines(result) },
-    { log: openVerifier().verify, result: verifyWithAtproto },
+    { log: openVerifier().verify, result: opensslVerifier() },
   )
   let next = await matching.next()
   for (; next.done !== true; next = await matching.next()) {
