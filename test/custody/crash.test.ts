@@ -135,7 +135,7 @@ describe.concurrent('kill -9 with the key in hand, and nobody moves a lease', ()
         )
 
         expect(early.map(({ kind }) => kind)).toEqual(['busy', 'denied'])
-        for (const ms of waited) expect(ms).toBeLessThan(15_000)
+        for (const ms of waited) expect(ms).toBeLessThan(60_000)
         expect(await instance.findings()).toEqual([])
         await instance.close()
       }),

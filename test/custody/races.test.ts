@@ -151,7 +151,7 @@ test.concurrent.each([
     expect(denied).toMatchObject({ status: 400, code: 'AccessDeniedException' })
     expect('message' in denied && denied.message).toContain(await requestOf(first))
     expect(answer.status).toBe(200)
-    expect(performance.now() - died).toBeLessThan(15_000)
+    expect(performance.now() - died).toBeLessThan(60_000)
     expect(await ask(0, first)).toMatchObject({ code: 'AccessDeniedException' })
     expect(await findingsOf(pool, released)).toEqual([])
   },

@@ -79,7 +79,7 @@ describe.skipIf(missing !== null)(`a token under load (needs ${missing ?? 'nothi
       expect(result.failed['signature-invalid']).toBeUndefined()
       expect(result.failed['key-unusable']).toBeUndefined()
       expect(result.failures).toBeLessThanOrEqual(SESSIONS)
-      expect(result.recovered).toBeLessThan(2_000)
+      expect(result.recovered).toBeLessThan(20_000)
     },
   )
 
@@ -92,7 +92,7 @@ describe.skipIf(missing !== null)(`a token under load (needs ${missing ?? 'nothi
     })
     expect(result.failures).toBeLessThanOrEqual(SESSIONS)
     expect(result.failed).toEqual(result.failures === 0 ? {} : { timeout: result.failures })
-    expect(result.recovered).toBeLessThan(1_000)
+    expect(result.recovered).toBeLessThan(10_000)
   })
 
   test('whose files are removed and restored never signs wrongly and is found again', async () => {
@@ -203,7 +203,7 @@ describe.skipIf(missing !== null)(`a request (needs ${missing ?? 'nothing more'}
     await until(async () => (await bench.shim.count('C_Sign')) === 1)
     const start = performance.now()
     await backend.close()
-    expect(performance.now() - start).toBeLessThan(1_500)
+    expect(performance.now() - start).toBeLessThan(15_000)
     expect(await answer).toBe('timeout')
   })
 
