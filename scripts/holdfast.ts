@@ -49,6 +49,14 @@ const commands: Readonly<
     usage: 'trust init [--accepted FILE]… | trust show',
     load: async () => (await import('./online/trust.ts')).trust,
   },
+  freeze: {
+    usage: 'freeze [--caller NAME|--key ID] [--key-file FILE|--token URI]',
+    load: async () => (await import('./online/trust/freeze.ts')).freeze,
+  },
+  thaw: {
+    usage: 'thaw [FILE] [--proposer ID] | thaw approve FILE --key-file FILE|--token URI',
+    load: async () => (await import('./online/trust/thaw.ts')).thaw,
+  },
   officers: {
     usage:
       'officers list | officers contact PERSON --email ADDRESS | officers contact PERSON --remove | ' +

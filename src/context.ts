@@ -10,6 +10,8 @@ import { createPlcDirectory } from './directory/plc-http.ts'
 import { createPlcSubmit } from './directory/plc-submit.ts'
 import type { SubmitOperation } from './directory/submit.ts'
 import { openVerifier } from './ecdsa/native.ts'
+import { createFreeze } from './freeze.ts'
+import type { FreezeSigning } from './freeze.ts'
 import { acceptOwnFiles, openInForce } from './in-force.ts'
 import type { InForce } from './in-force.ts'
 import { createKeyEvents } from './key-events.ts'
@@ -64,6 +66,7 @@ export type Context = UseCases & {
   readonly metrics: Metrics
   readonly notifications: Notifications
   readonly readiness: () => Promise<Readiness>
+  readonly freeze: FreezeSigning
   /** What every start and `readyz` say until somebody acts on it. */
   readonly warnings: readonly string[]
   readonly close: () => Promise<void>
@@ -129,6 +132,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     },
     'configured',
   )
+  let isFrozen = false
   const warnings = [...warningsOf(policies), ...(candidate === null ? [] : [candidateWarning])]
   return {
     config,
@@ -140,6 +144,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     auditLog,
     verify,
     warnings,
+    freeze: createFreeze({ held, db: database.db, policies, log }),
     metrics,
     notifications,
     ...createUseCases({
@@ -173,13 +178,15 @@ export async function createContext(options: ContextOptions): Promise<Context> {
           {
             name: 'trust',
             check: async () => {
-              const cause = await trust.look()
+              const { cause, frozen } = await trust.look()
+              isFrozen = frozen.length > 0
               if (cause !== null) throw new NotReady(cause)
             },
           },
           { name: 'directory', check: async (signal) => await directory.ping(signal) },
         ],
-        () => [...warnings, ...keys.backends.warnings()],
+        // What is frozen has no name here: `readyz` is open to all.
+        () => [...warnings, ...(isFrozen ? [frozenWarning] : []), ...keys.backends.warnings()],
       ),
     close: async () => {
       await Promise.all([...keys.signers.values()].map(async (signer) => await signer.close()))
@@ -284,6 +291,9 @@ function checkProduction(config: Config, secrets: Secrets, policies: PolicySet):
     )
   }
 }
+
+const frozenWarning =
+  'signing is frozen, for everything or in part; see scripts/holdfast trust show'
 
 const candidateWarning =
   'the policy files are not what is in force: they are a candidate; see scripts/holdfast trust show'

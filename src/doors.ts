@@ -14,6 +14,7 @@ import { createUseOnce } from './store/officer-calls.ts'
 import { listRequests, readRequest } from './store/request-views.ts'
 import type { ShownRequest } from './store/request-views.ts'
 import { watchedCall } from './tampering.ts'
+import { TrustError } from './trust/error.ts'
 
 /** The front doors over a context. */
 export async function doorsOf(context: Context, log: Logger): Promise<Hono<HttpEnv>> {
@@ -52,6 +53,14 @@ export async function doorsOf(context: Context, log: Logger): Promise<Hono<HttpE
       audience: publicOrigin(context.config),
       verify: context.verify,
       useOnce: createUseOnce(db),
+    },
+    freeze: async (input) => {
+      try {
+        return await context.freeze(input)
+      } catch (error) {
+        if (error instanceof TrustError && error.code === 'refused') return null
+        throw error
+      }
     },
     allKeys: policies.keys,
     readiness: context.readiness,

@@ -1,12 +1,20 @@
 import type { PolicySet } from './policy/policy-set.ts'
 import type { Held, HeldStore } from './sequencer/held.ts'
 import { TrustError } from './trust/error.ts'
+import { parseFreeze } from './trust/freeze.ts'
 import { decodeTrust, differences } from './trust/record.ts'
 
 /** Whether what this instance has loaded is in force. */
 export type TrustGate = {
-  /** Reads the record where it was not read within a second. @returns why nothing is signed; null: it is in force */
-  readonly look: () => Promise<string | null>
+  /** Reads the record where it was not read within a second. */
+  readonly look: () => Promise<Trusted>
+}
+
+export type Trusted = {
+  /** Why nothing is signed; null: what was loaded is in force. */
+  readonly cause: string | null
+  /** What officers have stopped, as the record has it. */
+  readonly frozen: readonly string[]
 }
 
 /** With the time of the reading itself this keeps every change within two seconds. */
@@ -24,36 +32,40 @@ export function createTrustGate(
   loaded: Pick<PolicySet, 'env' | 'digest' | 'roster'>,
   now: () => number,
 ): TrustGate {
-  let cause: string | null = null
+  let found: Trusted = { cause: null, frozen: [] }
   let readAt = -Infinity
-  let underWay: Promise<string | null> | null = null
+  let underWay: Promise<Trusted> | null = null
 
-  async function read(): Promise<string | null> {
+  async function read(): Promise<Trusted> {
     // From before the reading: what was changed during it may not be in it.
     const began = now()
-    cause = await causeOf(held, loaded)
+    found = await lookAt(held, loaded)
     readAt = began
-    return cause
+    return found
   }
 
   return {
     look: async () => {
-      if (now() - readAt < FRESH_MS) return cause
+      if (now() - readAt < FRESH_MS) return found
       underWay ??= read().finally(() => (underWay = null))
       return await underWay
     },
   }
 }
 
-async function causeOf(
+async function lookAt(
   held: Pick<HeldStore, 'read'>,
   loaded: Pick<PolicySet, 'env' | 'digest' | 'roster'>,
-): Promise<string | null> {
+): Promise<Trusted> {
   try {
-    return judge(await within(held.read()), loaded)
+    const record = await within(held.read())
+    const frozen = record?.frozen ?? []
+    // What is not known here stops everything.
+    frozen.forEach(parseFreeze)
+    return { cause: judge(record, loaded), frozen }
   } catch (error) {
-    if (error instanceof TrustError) return error.message
-    return 'the trust record cannot be read'
+    const cause = error instanceof TrustError ? error.message : 'the trust record cannot be read'
+    return { cause, frozen: [] }
   }
 }
 

@@ -5,7 +5,7 @@ import type { Compared, ForeignOperation, NullifiedOperation } from './custody/c
 import { enroll } from './custody/enroll.ts'
 import type { EnrollOutcome } from './custody/enroll.ts'
 import { createFindIdentity } from './custody/find-identity.ts'
-import { SigningStoppedError } from './custody/ports.ts'
+import { FrozenError, SigningStoppedError } from './custody/ports.ts'
 import type { RequestStore } from './custody/ports.ts'
 import { createSay } from './custody/approve.ts'
 import type { Say } from './custody/approve.ts'
@@ -49,6 +49,8 @@ import { createSubmissionStore } from './store/submission.ts'
 import { sweep } from './store/sweep.ts'
 import type { Swept } from './store/sweep.ts'
 import { watched, watchedCall } from './tampering.ts'
+import { frozenFor } from './trust/freeze.ts'
+import type { Freeze } from './trust/freeze.ts'
 import type { TrustGate } from './trust-gate.ts'
 
 /** What doors and commands do with the service. */
@@ -132,7 +134,7 @@ export function createUseCases(parts: UseCaseParts): UseCases {
     showAsked: createShowAsked({ ...approving, now: () => new Date() }),
     sweep: async () => await sweep(db),
     signRequest: createSignRequest({ find, signNow }),
-    submit: measuredAction(metrics, 'submit', createSubmit(submission)),
+    submit: measuredAction(metrics, 'submit', unlessFrozen(createSubmit(submission), parts)),
     cancel: measuredAction(metrics, 'cancel', createCancel(db)),
     reconcile: async (signal) => await reconcile(submission, signal),
     follow: async (signal) => await follow(parts, reading, signal),
@@ -185,9 +187,28 @@ function gated(
   return {
     ...store,
     claim: async (input, judge) => {
-      const cause = gate.cause() ?? (await trust.look())
-      if (cause !== null) throw new SigningStoppedError(`signing is stopped: ${cause}`)
+      const { cause, frozen } = await trust.look()
+      const stopped = gate.cause() ?? cause
+      if (stopped !== null) throw new SigningStoppedError(`signing is stopped: ${stopped}`)
+      const { caller, key } = input.subject
+      const freeze = frozenFor(frozen, { caller, keys: [key.id] })
+      if (freeze !== null) throw new FrozenError(frozenText(freeze))
       return await store.claim(input, judge)
     },
+  }
+}
+
+const frozenText = ({ scope, since }: Freeze) =>
+  `signing is frozen (${scope}, since ${since}); ask the officers`
+
+/** What was signed before a freeze is not sent on by this service while it lasts. */
+function unlessFrozen(submit: Submit, { trust, policies }: UseCaseParts): Submit {
+  return async (input) => {
+    const { cause, frozen } = await trust.look()
+    if (cause !== null) return { kind: 'busy', message: `signing is stopped: ${cause}` }
+    const { caller } = input
+    const keys = policies.callers.find(({ name }) => name === caller)?.keys ?? []
+    const freeze = frozenFor(frozen, { caller, keys })
+    return freeze === null ? await submit(input) : { kind: 'frozen', message: frozenText(freeze) }
   }
 }

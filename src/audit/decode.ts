@@ -194,6 +194,14 @@ const shapes: {
       by: oneOf(['operator', 'officers']),
     },
   ],
+  'signing.frozen': [{ scope: text, by: text }],
+  'signing.thawed': [
+    {
+      frozen: list(text),
+      request: orNull(bytes),
+      approvals: list(read.fields({ statement: bytes, evidence: bytes })),
+    },
+  ],
   'roster.accepted': [{ digest: bytes, document: bytes }],
   'did.enrolled': [{ did: text, caller: text, head: text }],
   'caller.added': [serial],

@@ -191,6 +191,18 @@ export type AuditEntry =
       readonly roster: { readonly epoch: number; readonly digest: Uint8Array } | null
       readonly by: 'operator' | 'officers'
     }
+  /** Nothing is signed for this scope (`all`, `caller NAME`, `key ID`), by `person:ID` or the `operator`. */
+  | { readonly kind: 'signing.frozen'; readonly scope: string; readonly by: string }
+  /** These are about to be lifted; `request`: SHA-256 of what officers approved, null by the operator's word. */
+  | {
+      readonly kind: 'signing.thawed'
+      readonly frozen: readonly string[]
+      readonly request: Uint8Array | null
+      readonly approvals: readonly {
+        readonly statement: Uint8Array
+        readonly evidence: Uint8Array
+      }[]
+    }
   /** A member of that epoch has signed it whole: their acceptance, a JSON document, verbatim. */
   | {
       readonly kind: 'roster.accepted'
@@ -288,6 +300,10 @@ function subjectOf(entry: AuditEntry): string {
     case 'roster.changed':
     case 'roster.accepted':
       return Buffer.from(entry.digest).toString('hex')
+    case 'signing.frozen':
+      return entry.scope
+    case 'signing.thawed':
+      return 'thaw'
     case 'trust.changed':
       return String(entry.sequence)
     case 'did.enrolled':

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { FreezeBody, FreezeView } from '../api/freeze.ts'
 import type { HealthView, ReadinessView } from '../api/health.ts'
 import type { KeyList, KeyView } from '../api/key.ts'
 import type { Proposal, RequestList, RequestView, SayingBody } from '../api/request.ts'
@@ -29,6 +30,8 @@ export type HoldfastClient = {
   /** Officers only: the signed statement, and what proves it. */
   approve(id: string, saying: SayingBody): Promise<RequestView>
   reject(id: string, saying: SayingBody): Promise<RequestView>
+  /** Officers only: stops signing for `all`, `caller NAME` or `key ID`. */
+  freeze(body: FreezeBody): Promise<FreezeView>
   keys(): Promise<KeyList>
   /** A key of the caller's as `@atproto/crypto` knows one. @throws RangeError when there is none */
   keypair(keyId: string): Promise<HoldfastKeypair>
@@ -63,6 +66,8 @@ export function createClient(options: ClientOptions): HoldfastClient {
     cancel: act('cancel'),
     approve: act('approvals'),
     reject: act('rejections'),
+    freeze: async (body) =>
+      readJson(await call({ method: 'POST', path: '/v1/freeze', body })) as FreezeView,
     listRequests: async (list = {}) => (await get('/v1/requests', queryOf(list))) as RequestList,
     readRequest: async (id) => (await get(requestPath(id))) as RequestView,
     keypair: async (keyId) => createKeypair(onlineKey(await keys(), keyId), { propose, sign }),

@@ -23,7 +23,7 @@ import type { Verified } from './question.ts'
 import { judge } from './judge.ts'
 import type { Stop } from './judge.ts'
 import type { Question } from './question.ts'
-import { SigningStoppedError, StoreBusyError } from './ports.ts'
+import { FrozenError, SigningStoppedError, StoreBusyError } from './ports.ts'
 import type { ClaimOutcome, Observation, RequestStore, StoredRequest } from './ports.ts'
 import { readVerifiedLog } from './read-log.ts'
 
@@ -102,10 +102,20 @@ export async function ask(
 ): Promise<Answer> {
   const decoded = decode(input.message, deps.decode ?? decodeUnsignedOperation)
   if ('malformed' in decoded) return { kind: 'malformed', message: decoded.malformed }
-  return await orBusy(async () => {
+  return await orFrozen(async () => {
     const question = await questionOf(deps, { ...input, ...decoded, purpose })
     return 'subject' in question ? await put(deps, question) : question
   })
+}
+
+/** A freeze is a denial: whoever asks again at once is told the same. */
+async function orFrozen<T>(work: () => Promise<T>): Promise<T | Busy | Denied> {
+  try {
+    return await orBusy(work)
+  } catch (error) {
+    if (!(error instanceof FrozenError)) throw error
+    return { kind: 'denied', requestId: null, rule: 'FROZEN', message: error.message }
+  }
 }
 
 /** A store that is overloaded or away is not our failure: the caller asks again. */

@@ -149,6 +149,11 @@ export class SigningStoppedError extends StoreBusyError {
   override readonly name = 'SigningStoppedError'
 }
 
+/** Officers, or the operator, have stopped signing for this caller or key. It is no failure, and no "ask again". */
+export class FrozenError extends Error {
+  override readonly name = 'FrozenError'
+}
+
 /** What the database holds is not what was written there. Nothing is signed; somebody must look. */
 export class TamperedError extends Error {
   override readonly name = 'TamperedError'

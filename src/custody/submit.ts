@@ -60,6 +60,8 @@ export type SubmitResult =
   | { readonly kind: 'conflict'; readonly state: RequestState; readonly message: string }
   /** The head is another one: it can never be accepted. */
   | { readonly kind: 'stale'; readonly head: string }
+  /** Nothing was sent: officers have stopped it. */
+  | { readonly kind: 'frozen'; readonly message: string }
   /** Nothing was sent; ask again. */
   | { readonly kind: 'busy'; readonly message: string }
 

@@ -21,7 +21,7 @@ import type { ListRequests } from './v1/request-view.ts'
 
 export type AppDeps = Omit<ActionDeps, 'gates'> &
   AuditReads &
-  Pick<V1Deps, 'officers' | 'allKeys'> & {
+  Pick<V1Deps, 'officers' | 'allKeys' | 'freeze'> & {
     readonly findCredential: FindCredential
     /** Credentials in force when the service starts: the KMS door knows them even if the database then goes away. */
     readonly initialCredentials: readonly Credential[]

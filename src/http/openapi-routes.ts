@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import { checkpointView, entriesQuery, entryIndex, entryList } from '../api/audit.ts'
+import { freezeBody, freezeView } from '../api/freeze.ts'
 import { health, readiness } from '../api/health.ts'
 import { keyList } from '../api/key.ts'
 import type { ProblemCode } from '../api/problem.ts'
@@ -132,6 +133,18 @@ export const describedRoutes: readonly DescribedRoute[] = [
     optionalBody: saying,
     answers: { 200: shown('cancelled, or rejected') },
     problems: [...withCaller, 'not-found', 'conflict', 'void', 'unsupported-media-type'],
+  },
+  {
+    method: 'post',
+    path: '/v1/freeze',
+    operationId: 'freeze',
+    summary: 'An officer stops signing, for everything, a caller or a key',
+    description:
+      'In force within two seconds on every instance. Calls that would use a key are then denied by ' +
+      '`FROZEN`, and nothing is submitted. It is lifted at the host, by a quorum.',
+    body: freezeBody,
+    answers: { 200: { description: 'all that is frozen now', schema: freezeView } },
+    problems: forOfficers,
   },
   {
     method: 'get',

@@ -11,7 +11,7 @@ export type Held = {
   readonly root: Uint8Array
   /** Canonical bytes of what officers put in force; null before there is any. */
   readonly trust: Uint8Array | null
-  /** What was stopped by officers: `all`, `key ID`, `caller NAME`. */
+  /** What was stopped by officers: `all since TIME`, `key ID since TIME`, `caller NAME since TIME`. */
   readonly frozen: readonly string[]
 }
 

@@ -45,11 +45,13 @@ export async function recordPolicies(db: Database, policies: PolicySet): Promise
   })
 }
 
-/** Before the trust record is changed: that it will be, and what officers signed for it. */
-export async function recordTrust(
-  db: Database,
-  entries: readonly Extract<AuditEntry, { kind: 'trust.changed' | 'roster.accepted' }>[],
-): Promise<void> {
+type TrustEntry = Extract<
+  AuditEntry,
+  { kind: 'trust.changed' | 'roster.accepted' | 'signing.frozen' | 'signing.thawed' }
+>
+
+/** That the trust record is changed, and what officers signed for it. */
+export async function recordTrust(db: Database, entries: readonly TrustEntry[]): Promise<void> {
   await db.transaction(async (tx) => {
     const { rows } = await tx.execute<{ now: string }>(
       sql`select extract(epoch from clock_timestamp()) * 1000 as now`,

@@ -187,6 +187,19 @@ export const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind
     },
     '2',
   ],
+  'signing.frozen': [
+    { kind: 'signing.frozen', scope: 'caller pds', by: 'person:alice' },
+    'caller pds',
+  ],
+  'signing.thawed': [
+    {
+      kind: 'signing.thawed',
+      frozen: ['all since 2026-01-31T12:00:00.000Z'],
+      request: digest,
+      approvals: [{ statement: digest, evidence: digest }],
+    },
+    'thaw',
+  ],
   'roster.accepted': [
     {
       kind: 'roster.accepted',

@@ -98,6 +98,7 @@ export function doorDeps(changes: Partial<AppDeps> = {}): { deps: AppDeps; lines
     signNow: signing,
     proposeAnew: async () => ({ kind: 'proposed', requestId: requestView(1).id }),
     say: async () => ({ kind: 'kept' }),
+    freeze: async () => null,
     officers: {
       roster: null,
       audience: 'http://localhost:2590',

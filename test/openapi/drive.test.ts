@@ -102,6 +102,8 @@ it('what only officers say is refused to a caller, typed', async () => {
   expect((await client.GET('/v1/audit/entries')).error?.code).toBe('forbidden')
   const first = { params: { path: { index: '0' } } }
   expect((await client.GET('/v1/audit/proof/{index}', first)).error?.code).toBe('forbidden')
+  const freeze = await client.POST('/v1/freeze', { body: { scope: 'all' } })
+  expect(freeze.error?.code).toBe('forbidden')
 })
 
 it('lists, keys and the open routes', async () => {

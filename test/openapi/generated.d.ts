@@ -134,6 +134,26 @@ export interface paths {
     patch?: never
     trace?: never
   }
+  '/v1/freeze': {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    get?: never
+    put?: never
+    /**
+     * An officer stops signing, for everything, a caller or a key
+     * @description In force within two seconds on every instance. Calls that would use a key are then denied by `FROZEN`, and nothing is submitted. It is lifted at the host, by a quorum.
+     */
+    post: operations['freeze']
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
   '/v1/keys': {
     parameters: {
       query?: never
@@ -554,6 +574,14 @@ export interface components {
          */
         body: string
       }[]
+    }
+    Freeze: {
+      /** @description `all`, `caller NAME` or `key ID` */
+      scope: string
+    }
+    Frozen: {
+      /** @description all that is frozen now: `caller NAME since TIME` */
+      frozen: string[]
     }
     Health: {
       /** @constant */
@@ -1329,6 +1357,102 @@ export interface operations {
       }
       /** @description `conflict` or `void` */
       409: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `too-large` */
+      413: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `unsupported-media-type` */
+      415: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `internal` */
+      500: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `busy` */
+      503: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+    }
+  }
+  freeze: {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    requestBody: {
+      content: {
+        'application/json': components['schemas']['Freeze']
+      }
+    }
+    responses: {
+      /** @description all that is frozen now */
+      200: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/json': components['schemas']['Frozen']
+        }
+      }
+      /** @description `malformed` */
+      400: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `unauthenticated` */
+      401: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `forbidden` */
+      403: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/problem+json': components['schemas']['Problem']
+        }
+      }
+      /** @description `not-found` */
+      404: {
         headers: {
           [name: string]: unknown
         }

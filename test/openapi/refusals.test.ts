@@ -53,7 +53,7 @@ async function ask(route: Described, spoiled: Spoiled = {}) {
   return { status: response.status, code: answer['code'], request: answer['id'] ?? '' }
 }
 
-const officersOnly = ['approveRequest', 'rejectRequest', 'listEntries', 'proveEntry']
+const officersOnly = ['approveRequest', 'rejectRequest', 'listEntries', 'proveEntry', 'freeze']
 const ofOfficers = named.filter(([, { operation }]) => officersOnly.includes(operation.operationId))
 const ofCallers = named.filter((route) => !ofOfficers.includes(route))
 const posts = ofCallers.filter(([, { method }]) => method === 'POST')

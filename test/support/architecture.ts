@@ -134,7 +134,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/use-cases.ts': list(`
     src/custody, src/directory, src/events.ts, type src/logger.ts, src/measured.ts,
     type src/metrics.ts, src/plc, type src/policy, type src/sealing, type src/sequencer,
-    type src/signer, src/store, src/tampering.ts, type src/trust-gate.ts`),
+    type src/signer, src/store, src/tampering.ts, src/trust, type src/trust-gate.ts`),
   'src/tampering.ts': ['type src/custody', 'src/store/error.ts'],
   'src/key-events.ts': list(`
     type src/audit, type src/logger.ts, type src/metrics.ts, type src/policy, src/signer/signer.ts,
@@ -150,15 +150,19 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/in-force.ts': list(`
     src/config.ts, type src/policy, src/sequencer, src/store/policy-sets.ts, type src/store,
     src/trust`),
+  'src/freeze.ts': list(`
+    type src/logger.ts, type src/policy, src/sequencer/change-held.ts, type src/sequencer,
+    src/store/policy-sets.ts, type src/store, src/trust`),
   'src/trust-gate.ts': ['type src/policy', 'type src/sequencer', 'src/trust'],
   'src/context.ts': list(`
-    src/open-log.ts, src/in-force.ts, src/trust-gate.ts, type src/sequencer, node:perf_hooks,
+    src/open-log.ts, src/in-force.ts, src/freeze.ts, src/trust-gate.ts, type src/sequencer, node:perf_hooks,
     src/config.ts, src/data-dir.ts, src/development.ts, src/key-events.ts, src/keys.ts,
     src/measured.ts, src/metrics.ts, src/notifications.ts,
     src/custody/request.ts, type src/plc, src/readiness.ts, src/use-cases.ts, type src/logger.ts,
     src/directory, src/ecdsa,
     src/policy, type src/sealing, src/signer, src/store, type pg, node:path`),
   'src/doors.ts': list(`
+    src/trust/error.ts,
     src/config.ts, type src/context.ts, src/events.ts, src/http, type src/logger.ts, src/metrics.ts,
     src/store, src/tampering.ts, type hono`),
   'src/announce.ts': list(`
@@ -200,8 +204,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     node:fs/promises, node:util`),
   // What is in force is changed at the host's terminal, or by files that officers have signed.
   'scripts/online/trust': list(`
-    scripts/online, src/audit, type src/context.ts, src/in-force.ts, src/open-log.ts, src/ecdsa,
-    src/plc, src/policy, src/policy-files.ts, src/sequencer, src/store, src/trust, src/words,
+    scripts/online, src/audit, src/approval, src/config.ts, type src/context.ts, src/in-force.ts,
+    src/open-log.ts, src/ecdsa, src/files, src/plc, node:fs/promises, src/policy, src/policy-files.ts, src/sequencer, src/store, src/trust, src/words,
     scripts/offline, node:timers/promises, node:util`),
   'scripts/online/verify': list(`
     ${pureFolders.join(', ')}, src/ecdsa, src/ed25519, src/sequencer/held.ts, node:fs,

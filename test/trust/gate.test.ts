@@ -25,12 +25,17 @@ function gateOver(read: () => Promise<Held | null>) {
 describe('signing', () => {
   test('is open while what was loaded is in force', async () => {
     const { gate } = gateOver(async () => heldWith(inForce))
-    expect(await gate.look()).toBeNull()
+    expect((await gate.look()).cause).toBeNull()
   })
 
   test.each([
     ['there is no held record', null, /trust init/],
     ['there is no trust record', heldWith(null), /trust init/],
+    [
+      'it is frozen in an unknown way',
+      { ...heldWith(inForce), frozen: ['something'] },
+      /not known here/,
+    ],
     ['it is malformed', heldWith(new Uint8Array(9)), /not a trust record/],
     [
       'other policies are in force',
@@ -44,7 +49,7 @@ describe('signing', () => {
     ],
   ])('stops where %s', async (_what, held, cause) => {
     const { gate } = gateOver(async () => held)
-    expect(await gate.look()).toMatch(cause)
+    expect((await gate.look()).cause).toMatch(cause)
   })
 
   test('stops where the record cannot be read, and goes on when it can', async () => {
@@ -53,15 +58,15 @@ describe('signing', () => {
       if (away) throw new HeldError('unreadable', 'away')
       return heldWith(inForce)
     })
-    expect(await gate.look()).toMatch(/cannot be read/)
+    expect((await gate.look()).cause).toMatch(/cannot be read/)
     away = false
     clock.ms = 1_000
-    expect(await gate.look()).toBeNull()
+    expect((await gate.look()).cause).toBeNull()
   })
 
   test('stops where the store never answers', async () => {
     const { gate } = gateOver(async () => await new Promise<Held>(() => {}))
-    expect(await gate.look()).toMatch(/cannot be read/)
+    expect((await gate.look()).cause).toMatch(/cannot be read/)
   })
 
   test('reads again after a second, and once for all who ask meanwhile', async () => {

@@ -1,9 +1,6 @@
-import { lstat, readdir } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { lstat } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { weighAct } from '../../../src/approval/act.ts'
-import { parseApprovalFile } from '../../../src/approval/approval-file.ts'
-import type { RawApproval } from '../../../src/approval/evidence.ts'
 import {
   logForkAct,
   logForkDigest,
@@ -27,6 +24,7 @@ import { readText, Refusal } from '../../offline/command.ts'
 import { confirmWords, wordTable } from '../../offline/recovery/confirm.ts'
 import { openTerminal } from '../../offline/terminal.ts'
 import { print, printJson, UsageError, withContext } from '../command.ts'
+import { approvalsBeside } from './approvals-beside.ts'
 
 export const forkUsage =
   'audit fork FILE [--proposer ID] [--json]   give entries up that are lost for good: writes FILE as what is asked, and does it when it is there and approved'
@@ -169,19 +167,6 @@ function tell(
       process.stderr.write('an instance of the service holds the log; stop it and try again\n')
       return 3
   }
-}
-
-/** `FILE.ID.json`, as officers have signed them. */
-async function approvalsBeside(path: string): Promise<RawApproval[]> {
-  const start = `${basename(path)}.`
-  const names = (await readdir(dirname(path))).filter(
-    (name) => name.startsWith(start) && name.endsWith('.json'),
-  )
-  const found: RawApproval[] = []
-  for (const name of names.sort()) {
-    found.push(parseApprovalFile(await readText(join(dirname(path), name)), escapeText(name)))
-  }
-  return found
 }
 
 /** The operator's own words stand in for officers where there are none. */

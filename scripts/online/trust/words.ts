@@ -18,8 +18,9 @@ export function wordsOf(digest: Uint8Array): string {
 export async function askWords(
   terminal: Terminal,
   { what, digest }: { readonly what: string; readonly digest: Uint8Array },
+  printedBy = 'policy check',
 ): Promise<void> {
-  const question = `The ${WORDS} words of ${what}, as "policy check" printed them at its review`
+  const question = `The ${WORDS} words of ${what}, as "${printedBy}" printed them at its review`
   const wrong = firstWrongWord(await terminal.askLine(question), digestWords(digest, WORDS))
   if (wrong === null) return
   throw new Refusal(`word ${wrong} is another one: this is not ${what} that was reviewed`)

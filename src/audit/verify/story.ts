@@ -336,6 +336,8 @@ export function createStory(verify: EcdsaVerify) {
       case 'denials.counted':
       case 'reconciliation.reported':
       case 'roster.accepted':
+      case 'signing.frozen':
+      case 'signing.thawed':
       case 'key.created':
       case 'key.imported':
       case 'key.checked':

@@ -174,6 +174,8 @@ export async function submit(own: Own, deps: ActionDeps): Promise<RequestView> {
         `prev is no longer the head of this identity, so the directory can never accept this; the head is ${result.head}`,
         { request: own.id },
       )
+    case 'frozen':
+      throw denied({ rule: 'FROZEN', message: result.message, requestId: own.id })
     case 'busy':
       throw busy({ message: result.message, requestId: own.id })
   }

@@ -18,6 +18,8 @@ import type { ActionDeps, Actor, Named } from './actions.ts'
 import { listEntries, newestCheckpoint, proveOne } from './audit.ts'
 import type { AuditReads } from './audit.ts'
 import { parseProposal, refuseBody } from './body.ts'
+import { freezeSigning } from './freeze.ts'
+import type { Freeze } from './freeze.ts'
 import { parseListQuery } from './query.ts'
 import type { ListRequests } from './request-view.ts'
 import { parseSaying } from './saying.ts'
@@ -29,6 +31,7 @@ export type V1Deps = ActionDeps &
     readonly now: () => Date
     readonly lookUpGate: Gate
     readonly officers: OfficerDeps
+    readonly freeze: Freeze
     /** Every key, for officers. */
     readonly allKeys: readonly KeyConfig[]
   }
@@ -63,6 +66,7 @@ export function createV1(deps: V1Deps): Hono<V1Env> {
   v1.post('/requests/:id/approvals', (c) => sayOf(c, 'approve', deps))
   v1.post('/requests/:id/rejections', (c) => sayOf(c, 'reject', deps))
   v1.post('/requests/:id/cancel', async (c) => await cancelRequest(c, deps))
+  v1.post('/freeze', async (c) => c.json(await freezeSigning(c.var, deps.freeze)))
   v1.get('/keys', (c) => c.json({ keys: keysFor(c.var.actor, deps).map(keyView) }))
   v1.get('/audit/checkpoint', async (c) => c.json(await newestCheckpoint(deps)))
   v1.get('/audit/entries', async (c) =>
