@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { restoreLog } from '../../src/sequencer/restore.ts'
 import type { Restored } from '../../src/sequencer/restore.ts'
-import { recordReconciled, recordRestored } from '../../src/store/log-deeds.ts'
+import { recordReconciled } from '../../src/store/log-deeds.ts'
 import { auditExport, auditProof } from './audit-export.ts'
 import { approveFork } from './audit/approve-fork.ts'
 import { auditFork } from './audit/fork.ts'
@@ -36,7 +36,7 @@ export const audit: Command = async ([verb, ...args]) => {
 }
 
 async function restore(folder: string, json: boolean): Promise<number> {
-  return await withContext(async ({ auditLog, db }) => {
+  return await withContext(async ({ auditLog }) => {
     const held = await auditLog.held.read()
     if (held === null) {
       process.stderr.write(
@@ -45,7 +45,6 @@ async function restore(folder: string, json: boolean): Promise<number> {
       return 2
     }
     const outcome = await restoreLog(auditLog.store, held, (path) => readIn(folder, path))
-    if (outcome.kind === 'restored') await recordRestored(db, { had: outcome.from, held })
     if (json) printJson(outcome)
     else say(outcome)
     return codes[outcome.kind]

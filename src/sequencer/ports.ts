@@ -1,3 +1,4 @@
+import type { AuditEntry } from '../audit/entry.ts'
 import type { CompactRange } from '../audit/merkle.ts'
 import type { FullTile } from './right-edge.ts'
 
@@ -33,10 +34,16 @@ export type Sequencing = {
    */
   drain(limit: number, advance: Advance): Promise<number>
   /**
-   * Appends entries that were exported, or the one that begins a log, with the rows that they were written with. What is still in the
-   * outbox of them goes: a backup holds entries that were appended after it was made.
+   * Appends the entry that begins a log, or names one that was given up.
    */
   putBack(plan: (head: LogHead) => Plan): Promise<void>
+  /**
+   * Appends entries that were exported, with the rows that they were written with, and says so by an
+   * entry in the outbox. What is still in the outbox of them goes: a backup holds entries that were
+   * appended after it was made. It is one transaction, so what dies on the way leaves nothing of it; so does
+   * a plan that throws.
+   */
+  restore(plans: (head: LogHead) => AsyncIterable<Plan>, said: AuditEntry): Promise<void>
   resign(): Promise<void>
 }
 

@@ -4,7 +4,7 @@ import type { Checkpoint } from '../audit/checkpoint.ts'
 import { hashLeaf, rootOf } from '../audit/merkle.ts'
 import { parseNote } from '../audit/note.ts'
 import type { Held } from './held.ts'
-import type { AuditLogStore, Sequencing } from './ports.ts'
+import type { AuditLogStore, LogHead, Plan, Sequencing } from './ports.ts'
 import { extend } from './right-edge.ts'
 import type { RightEdge } from './right-edge.ts'
 import { BATCH, loadEdge, planBatch } from './sequence.ts'
@@ -26,7 +26,8 @@ export type Restored =
 /**
  * Puts back the entries that a restored database lacks. The export is believed in nothing: its entries
  * are hashed behind those that are there, and only when that gives the held root is any of them written.
- * A crash on the way leaves some of them written, which the same command goes on from.
+ * They are read again for that, and hashed again: only the held root is committed, together with the entry
+ * that says that they came back. A crash on the way leaves nothing of it.
  */
 export async function restoreLog(
   store: AuditLogStore,
@@ -59,18 +60,28 @@ async function restoreInTerm(
   }
   if (size < held.size) return { kind: 'lost', from: size, to: held.size - 1 }
   if (!isSame(rootOf(edge.range), held.root)) return { kind: 'another-log', size: held.size }
-  await write(term, start, entries)
+  await term.restore((head) => plansOf({ head, start, held }, entries()), {
+    kind: 'database.restored',
+    had: from,
+    size: held.size,
+    root: held.root,
+  })
   return { kind: 'restored', from, to: held.size - 1 }
 }
 
-async function write(
-  term: Sequencing,
-  start: RightEdge,
-  entries: () => AsyncGenerator<Uint8Array[]>,
-): Promise<void> {
+/** @throws Error when it is not the held root that they lead to: the export was changed since it was hashed */
+async function* plansOf(
+  { head, start, held }: { head: LogHead; start: RightEdge; held: Held },
+  entries: AsyncIterable<Uint8Array[]>,
+): AsyncGenerator<Plan> {
   let edge = start
-  for await (const bodies of entries()) {
-    await term.putBack((head) => planBatch(edge, head, bodies, (next) => (edge = next)))
+  let at = head
+  for await (const bodies of entries) {
+    yield planBatch(edge, at, bodies, (next) => (edge = next))
+    at = { ...at, range: edge.range }
+  }
+  if (!isSame(rootOf(edge.range), held.root)) {
+    throw new Error('the export was changed while it was read; nothing was written')
   }
 }
 

@@ -3,6 +3,7 @@ import type { CompactRange } from '../audit/merkle.ts'
 import type { Sealer } from '../sealing/sealer.ts'
 import { compactRange, HASH_BYTES } from '../audit/merkle.ts'
 import { lookedUpKinds } from './look-up.ts'
+import { encodeEntry } from '../audit/entry.ts'
 import { isIndexed, lookUpOf, putBackRows } from './put-back.ts'
 import type { Advance, AuditLogStore, LogHead, Plan, Sequencing } from '../sequencer/ports.ts'
 
@@ -92,7 +93,20 @@ async function elect(pool: Pool, sealer: Sealer): Promise<Sequencing | null> {
     return {
       head,
       drain: async (limit, advance) => await drain(client, head.epoch, { limit, advance }),
-      putBack: async (plan) => await putBack({ client, sealer }, head.epoch, plan),
+      putBack: async (plan) =>
+        await inTerm(client, head.epoch, async (now) => {
+          await putBack({ client, sealer }, head.epoch, plan(now))
+        }),
+      restore: async (plans, said) =>
+        await inTerm(client, head.epoch, async (now) => {
+          for await (const plan of plans(now)) await putBack({ client, sealer }, head.epoch, plan)
+          const { kind, subject, body } = encodeEntry(said, now.now)
+          await client.query('insert into audit_outbox (kind, subject, body) values ($1, $2, $3)', [
+            kind,
+            subject,
+            Buffer.from(body),
+          ])
+        }),
       resign: async () => {
         // Said, so that another is elected at once; the connection's end would say so too.
         if (broken === undefined)
@@ -171,17 +185,14 @@ async function drain(
 async function putBack(
   { client, sealer }: { readonly client: PoolClient; readonly sealer: Sealer },
   epoch: number,
-  plan: (head: LogHead) => Plan,
+  { entries, ...rest }: Plan,
 ): Promise<void> {
-  await inTerm(client, epoch, async (head) => {
-    const { entries, ...rest } = plan(head)
-    const found = entries.map((entry) => ({ ...entry, lookUp: lookUpOf(entry.body) }))
-    await append(client, epoch, { entries: found, ...rest })
-    await client.query('delete from audit_outbox where body = any($1::bytea[])', [
-      found.map(({ body }) => Buffer.from(body)),
-    ])
-    for (const { body } of found) await putBackRows({ client, sealer }, body)
-  })
+  const found = entries.map((entry) => ({ ...entry, lookUp: lookUpOf(entry.body) }))
+  await append(client, epoch, { entries: found, ...rest })
+  await client.query('delete from audit_outbox where body = any($1::bytea[])', [
+    found.map(({ body }) => Buffer.from(body)),
+  ])
+  for (const { body } of found) await putBackRows({ client, sealer }, body)
 }
 
 async function inTerm<T>(

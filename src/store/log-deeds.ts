@@ -1,17 +1,8 @@
 import { sql } from 'drizzle-orm'
 import type { AuditEntry } from '../audit/entry.ts'
-import type { Held } from '../sequencer/held.ts'
 import type { Database } from './database.ts'
 import { append } from './outbox.ts'
 import { requests } from './schema.ts'
-
-/** The log says itself that a part of it came back from an export. */
-export async function recordRestored(
-  db: Database,
-  { had, held }: { had: number; held: Held },
-): Promise<void> {
-  await appendNow(db, { kind: 'database.restored', had, size: held.size, root: held.root })
-}
 
 export async function recordReconciled(
   db: Database,

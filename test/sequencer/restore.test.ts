@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import { Client } from 'pg'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { decodeEntry } from '../../src/audit/decode.ts'
 import { bundlePath, encodeBundle, TILE_WIDTH } from '../../src/audit/tile.ts'
 import { startJobs } from '../../src/jobs.ts'
 import type { Jobs } from '../../src/jobs.ts'
 import { restoreLog } from '../../src/sequencer/restore.ts'
-import { recordRestored } from '../../src/store/log-deeds.ts'
-import { bodiesOf } from '../support/audit-log.ts'
+import type { ReadExport } from '../../src/sequencer/restore.ts'
+import { appendEntries, bodiesOf } from '../support/audit-log.ts'
 import { openInstance } from '../support/instance.ts'
 import type { Instance } from '../support/instance.ts'
 import { genesisOf, renamed } from '../support/operations.ts'
@@ -105,11 +106,23 @@ async function exportOf(instance: Instance): Promise<Export> {
 const cause = () => service.context.auditLog.gate.cause()
 
 async function restoreFrom(tree: Export) {
-  const { auditLog, db } = service.context
-  const held = (await auditLog.held.read())!
-  const outcome = await restoreLog(auditLog.store, held, async (path) => tree.get(path) ?? null)
-  if (outcome.kind === 'restored') await recordRestored(db, { had: outcome.from, held })
-  return outcome
+  return await restoreReading(async (path) => tree.get(path) ?? null)
+}
+
+async function restoreReading(read: ReadExport) {
+  const { store, held } = service.context.auditLog
+  return await restoreLog(store, (await held.read())!, read)
+}
+
+/** What a restore may have left: entries, rows, and words of its own that wait. */
+async function found() {
+  const { rows } = await service.pool.query(
+    `select (select count(*)::int from audit_entries) as entries,
+       (select size::int from audit_head) as size,
+       (select count(*)::int from requests) as requests,
+       (select count(*)::int from audit_outbox where kind = 'database.restored') as said`,
+  )
+  return rows[0] as { entries: number; size: number; requests: number; said: number }
 }
 
 describe('a restored database', () => {
@@ -184,5 +197,73 @@ describe('a restored database', () => {
     expect(cause()).toContain('behind the held record')
     expect(await restoreFrom(whole)).toMatchObject({ kind: 'restored' })
     expect(await restoreFrom(whole)).toMatchObject({ kind: 'nothing-missing' })
+  })
+
+  describe('whose restore does not come to its end', () => {
+    let tree: Export
+    let restored: Awaited<ReturnType<typeof found>>
+
+    beforeEach(async () => {
+      // More than one batch is missing.
+      await appendEntries(service.pool, 1500)
+      await service.sign(renamed(account, 'since'))
+      await checkpointed()
+      tree = await exportOf(service)
+      const before = service
+      await stop()
+      await start(backupUrl(), before)
+      await jobs.stop()
+      restored = await found()
+    })
+
+    /** Does something once the first batch of the pass that writes was read. */
+    function readingThen(deed: (path: string) => Promise<Uint8Array | null>): ReadExport {
+      let reads = 0
+      const files = tree.size - 1
+      return async (path) => {
+        reads += 1
+        // The checkpoint and each file once; then the files again, four to a batch.
+        return reads === 1 + files + 6 ? await deed(path) : (tree.get(path) ?? null)
+      }
+    }
+
+    async function killRestorer(): Promise<void> {
+      await administer(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = '${backup}' and state = 'idle in transaction'`,
+      )
+    }
+
+    const nothingWritten = async () => {
+      expect(await found()).toEqual(restored)
+      expect(await restoreFrom(tree)).toMatchObject({ kind: 'restored', from: restored.size })
+      expect(await found()).toMatchObject({ said: 1 })
+      jobs = startJobs(service.context, pino({ level: 'silent' }))
+      await expect.poll(cause).toBeNull()
+      await checkpointed()
+      const kinds = (await bodiesOf(service.pool)).map((body) => decodeEntry(body).entry)
+      const said = kinds.filter(({ kind }) => kind === 'database.restored')
+      expect(said).toMatchObject([{ had: restored.size }])
+      expect(await service.findings()).toEqual([])
+    }
+
+    test('because its session dies between batches: nothing of it is there, and the next one is whole', async () => {
+      const dying = readingThen(async (path) => {
+        await killRestorer()
+        return tree.get(path) ?? null
+      })
+      await expect(restoreReading(dying)).rejects.toThrow()
+      await nothingWritten()
+    })
+
+    test('because a file is changed after it was hashed: nothing of it is there', async () => {
+      const changing = readingThen(async (path) => {
+        const bytes = new Uint8Array(tree.get(path)!)
+        bytes[bytes.length - 1]! ^= 1
+        return bytes
+      })
+      await expect(restoreReading(changing)).rejects.toThrow()
+      await nothingWritten()
+    })
   })
 })
