@@ -222,7 +222,7 @@ describe('a restored database', () => {
       const files = tree.size - 1
       return async (path) => {
         reads += 1
-        // The checkpoint and each file once; then the files again, four to a batch.
+        // The checkpoint and each file once; then the files again: the first five are a batch, the sixth is next.
         return reads === 1 + files + 6 ? await deed(path) : (tree.get(path) ?? null)
       }
     }
