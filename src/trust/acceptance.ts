@@ -3,7 +3,8 @@ import { z } from 'zod'
 import type { EcdsaVerify } from '../plc/signature.ts'
 import { isLowS } from '../plc/compact.ts'
 import { curveOf } from '../plc/did-key.ts'
-import type { Roster } from '../policy/roster.ts'
+import { mayApprove } from '../policy/roster.ts'
+import type { Person, Roster } from '../policy/roster.ts'
 import { TrustError } from './error.ts'
 
 const FORMAT = 'holdfast/roster-acceptance/v1'
@@ -78,26 +79,23 @@ export async function checkAcceptance(
 }
 
 /**
- * Who has yet to accept a first epoch: each active officer who can sign on the command line, and two
- * persons at the least. Empty: it may be the first.
+ * Who has yet to accept a first epoch: each active officer, and two of them at the least. Whoever has no
+ * did:key cannot accept, and so is none of the first. Empty: it may be the first.
  */
 export function firstEpochLacks(roster: Roster, accepted: readonly Acceptance[]): string[] {
   const persons = new Set(accepted.map(({ person }) => person))
-  const missing = roster.persons
-    .filter(
-      ({ id, status, roles, credentials }) =>
-        status === 'active' &&
-        roles.includes('officer') &&
-        credentials.some(({ kind }) => kind === 'did:key') &&
-        !persons.has(id),
-    )
-    .map(({ id }) => `${id} has not accepted`)
-  const officers = roster.persons.filter(
-    ({ id, roles }) => persons.has(id) && roles.includes('officer'),
-  )
+  const officers = roster.persons.filter(mayApprove)
   return [
     ...(roster.epoch === 1 ? [] : [`it is epoch ${roster.epoch}; a log begins with epoch 1`]),
-    ...missing,
-    ...(officers.length >= 2 ? [] : ['two officers at least must have accepted']),
+    ...officers.filter(({ id }) => !persons.has(id)).map(whyNot),
+    ...(officers.filter(({ id }) => persons.has(id)).length >= 2
+      ? []
+      : ['two officers at least must have accepted']),
   ]
+}
+
+function whyNot({ id, credentials }: Person): string {
+  return credentials.some(({ kind }) => kind === 'did:key')
+    ? `${id} has not accepted`
+    : `${id} has no did:key, and cannot be one of the first`
 }

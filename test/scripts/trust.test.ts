@@ -181,6 +181,32 @@ describe('what is in force', () => {
     expect(await readFile(path, 'utf8').catch(() => null)).toBeNull()
   })
 
+  test('is told of before it is so, and again when an earlier set comes back', async () => {
+    const outside = outsidePool(database)
+    const alarms = async () => {
+      const { rows } = await outside.query<{ subject: string }>(
+        `select subject from notices where event = 'trust-changed' order by subject`,
+      )
+      return rows.map(({ subject }) => subject.split(' ').slice(0, 2))
+    }
+    const change = (sequence: number, { policySet }: Checked) => [String(sequence), policySet]
+    await policyWith('update')
+    const before = await alarms()
+    // Where the alarm cannot be written, the record stays as it is.
+    await outside.query('alter table notices rename to notices_away')
+    expect((await run(['policy', 'adopt'], `${second.words}\n`)).code).toBe(3)
+    await outside.query('alter table notices_away rename to notices')
+    expect(await json(['trust', 'show'])).toMatchObject({ sequence: 3 })
+    await json(['policy', 'adopt'], `${second.words}\n`)
+    expect(await json(['trust', 'show'])).toMatchObject({
+      sequence: 4,
+      inForce: { policySet: second.policySet },
+    })
+    expect(await alarms()).toEqual([...before, change(4, second)])
+    expect(before).toContainEqual(change(2, second))
+    await outside.end()
+  })
+
   test('never becomes development', async () => {
     const path = join(dir, 'policies', 'policy.yaml')
     const text = await readFile(path, 'utf8')

@@ -10,6 +10,7 @@ import { recordPolicies, recordTrust } from '../../../src/store/policy-sets.ts'
 import type { Acceptance } from '../../../src/trust/acceptance.ts'
 import { renderAcceptance } from '../../../src/trust/acceptance.ts'
 import { decodeTrust, recordOf } from '../../../src/trust/record.ts'
+import type { TrustRecord } from '../../../src/trust/record.ts'
 import { Refusal } from '../../offline/command.ts'
 
 /** By then no instance claims a key any more under what was in force before. */
@@ -24,14 +25,17 @@ export type Change = {
 }
 
 /**
- * The order: an entry that says so, the record, and then, when all instances have stopped, the new set
- * in the log. Whoever dies before the record has changed nothing, and runs the command again; whoever
- * dies after it has, and the next start of the service writes the rest.
+ * The order: an entry that says so and the alarm, the record, and then, when all instances have stopped,
+ * the new set in the log. Whoever dies before the record has changed nothing, and runs the command again;
+ * whoever dies after it has, and the next start of the service writes the rest. The alarm comes before the
+ * record, so that nobody changes it and stops the command before people are told.
  */
 export async function putInForce(context: Context, change: Change): Promise<Held> {
   const { db, auditLog, config } = context
   const { policies, before } = change
-  await recordTrust(db, entriesOf(change))
+  const record = recordOf(policies, before === null ? null : decodeTrust(before))
+  await recordTrust(db, entriesOf(change, record))
+  await addNotice(db, noticeOf(change, record))
   const held = await changeHeld(auditLog.held, (now) => {
     const current = now ?? firstHeld(config)
     const done = withTrust(current, policies)
@@ -43,12 +47,10 @@ export async function putInForce(context: Context, change: Change): Promise<Held
   })
   if (before !== null) await sleep(STOPPED_AFTER_MS)
   await recordPolicies(db, policies)
-  await addNotice(db, noticeOf(change))
   return held
 }
 
-function entriesOf({ policies, by, accepted, before }: Change) {
-  const record = recordOf(policies, before === null ? null : decodeTrust(before))
+function entriesOf({ policies, by, accepted }: Change, record: TrustRecord) {
   const { digest } = policies.roster ?? { digest: new Uint8Array(32) }
   return [
     {
@@ -66,15 +68,16 @@ function entriesOf({ policies, by, accepted, before }: Change) {
   ]
 }
 
-function noticeOf({ policies, by }: Change) {
+function noticeOf({ policies, by }: Change, { sequence }: TrustRecord) {
   const policySet = Buffer.from(policies.digest).toString('hex')
   const epoch = policies.roster?.epoch ?? null
   return {
     kind: 'alarm' as const,
     event: 'trust-changed',
-    subject: `${policySet} ${epoch ?? 'none'}`,
+    // With the number of the change: a set that comes back is told again.
+    subject: `${sequence} ${policySet} ${epoch ?? 'none'}`,
     detail: {
-      message: `other policies or officers are in force, by the ${by === 'operator' ? 'operator' : 'officers'}`,
+      message: `other policies or officers are put in force, by the ${by === 'operator' ? 'operator' : 'officers'}`,
       policySet,
       epoch,
     },
