@@ -27,16 +27,18 @@ export async function openHeldPostgres(url: string, database: Pool): Promise<Hel
   }
   return {
     read: async () => await orUnreadable(async () => (await newest(pool))?.held ?? null),
-    create: async (first) => {
-      await pool.query(TABLE)
-      if ((await newest(pool)) !== null) throw conflict()
-      return await write(pool, 1, first)
-    },
-    replace: async (held, next) => {
-      const current = await newest(pool)
-      if (current === null || !isSameHeld(current.held, held)) throw conflict()
-      return await write(pool, current.version + 1, next)
-    },
+    create: async (first) =>
+      await orUnreadable(async () => {
+        await pool.query(TABLE)
+        if ((await newest(pool)) !== null) throw conflict()
+        return await write(pool, 1, first)
+      }),
+    replace: async (held, next) =>
+      await orUnreadable(async () => {
+        const current = await newest(pool)
+        if (current === null || !isSameHeld(current.held, held)) throw conflict()
+        return await write(pool, current.version + 1, next)
+      }),
     close: async () => await pool.end(),
   }
 }
@@ -78,12 +80,13 @@ async function write(pool: Pool, version: number, held: Held): Promise<Held> {
 }
 
 /** A server that is away is told apart from a database that is. */
-async function orUnreadable<T>(read: () => Promise<T>): Promise<T> {
+async function orUnreadable<T>(ask: () => Promise<T>): Promise<T> {
   try {
-    return await read()
+    return await ask()
   } catch (cause) {
     if (cause instanceof HeldError) throw cause
-    throw new HeldError('unreadable', 'HOLDFAST_CHECKPOINT_STORE: does not answer', { cause })
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new HeldError('unreadable', `HOLDFAST_CHECKPOINT_STORE: ${why}`, { cause })
   }
 }
 
