@@ -71,6 +71,7 @@ const METHODS: Record<string, string> = {
   '/v1/requests/:id/sign': 'POST',
   '/v1/requests/:id/submit': 'POST',
   '/v1/requests/:id/cancel': 'POST',
+  '/v1/freeze': 'POST',
   '/v1/keys': 'GET, HEAD',
   '/v1/audit/checkpoint': 'GET, HEAD',
   '/v1/audit/entries': 'GET, HEAD',

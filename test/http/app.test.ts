@@ -37,6 +37,7 @@ const routes: Route[] = [
   { method: 'POST', path: '/v1/requests/:id/cancel', door: 'v1' },
   { method: 'POST', path: '/v1/requests/:id/approvals', door: 'v1', officers: true },
   { method: 'POST', path: '/v1/requests/:id/rejections', door: 'v1', officers: true },
+  { method: 'POST', path: '/v1/freeze', door: 'v1', officers: true },
   { method: 'GET', path: '/v1/keys', door: 'v1' },
   { method: 'GET', path: '/v1/audit/checkpoint', door: 'v1' },
   { method: 'GET', path: '/v1/audit/entries', door: 'v1', officers: true },
