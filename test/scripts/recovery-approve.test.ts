@@ -90,7 +90,7 @@ test('an officer approves what was shown, with the words of the plan, and once',
 test('who planned it does not approve it', async () => {
   const { code, err } = await approve('carol')
   expect(code).toBe(1)
-  expect(err).toContain('carol planned this')
+  expect(err).toContain('carol asked for this, and so does not approve it')
 })
 
 test('with the second officer the room signs, and the approvals are named', async () => {
