@@ -32,7 +32,8 @@ const commands: Readonly<
   },
   policy: {
     usage:
-      'policy check [DIR] | policy diff OLD-DIR NEW-DIR [--replay EXPORT-DIR] | policy explain [DIR] --from-file OP.json --caller NAME --key ID [--log FILE | --did DID] | policy adopt [--accepted FILE]…',
+      'policy check [DIR] | policy diff OLD-DIR NEW-DIR [--replay EXPORT-DIR] | policy explain [DIR] --from-file OP.json --caller NAME --key ID [--log FILE | --did DID] | ' +
+      'policy propose FILE --proposer ID | policy approve|reject FILE --key-file FILE|--token URI | policy adopt [FILE] [--accepted FILE]…',
     load: async () => (await import('./online/policy.ts')).policy,
   },
   audit: {
@@ -59,6 +60,7 @@ const commands: Readonly<
   },
   officers: {
     usage:
+      'officers add PERSON --did DID-KEY [--org ORG] [--role ROLE]… --proposer ID --out FILE | officers remove PERSON --proposer ID --out FILE | ' +
       'officers list | officers contact PERSON --email ADDRESS | officers contact PERSON --remove | ' +
       'officers keygen --out FILE|--token URI [--curve P-256|K-256] | ' +
       'officers accept --out FILE --key-file FILE|--token URI [--policies DIR]',

@@ -4,12 +4,16 @@ import { UsageError, print, printJson, withContext } from './command.ts'
 import type { Command } from './command.ts'
 
 const usage =
-  'officers list | officers contact PERSON --email ADDRESS | officers contact PERSON --remove [--json]'
+  'officers list | officers contact PERSON --email ADDRESS | officers contact PERSON --remove | ' +
+  'officers add PERSON --did DID-KEY … | officers remove PERSON … [--json]'
 
 export const officers: Command = async ([verb, ...args]) => {
   switch (verb) {
     case 'list':
       return await list(args)
+    case 'add':
+    case 'remove':
+      return await (await import('./trust/change-roster.ts')).changeRoster(verb, args)
     case 'contact':
       return await contact(args)
     default:

@@ -8,6 +8,7 @@ import type { PolicySet } from '../../src/policy/policy-set.ts'
 import { runTests } from '../../src/policy/run-tests.ts'
 import type { TestFailure } from '../../src/policy/run-tests.ts'
 import { readPolicySet, readTestCases } from '../../src/policy-files.ts'
+import { speakOfChange, speakUsage } from './trust/speak.ts'
 import { wordsOf } from './trust/words.ts'
 import { UsageError, print, printJson } from './command.ts'
 import { explainCommand } from './policy-explain.ts'
@@ -18,7 +19,8 @@ import type { Command } from './command.ts'
 const usage =
   'policy check [DIR] | policy diff OLD-DIR NEW-DIR [--replay EXPORT-DIR]\n' +
   '| policy explain [DIR] --from-file OP.json --caller NAME --key ID [--log FILE | --did DID]\n' +
-  '| policy adopt [--accepted FILE]…\n' +
+  '| policy propose FILE --proposer ID | policy adopt [FILE] [--accepted FILE]…\n' +
+  `| ${speakUsage}\n` +
   '(each with --json)'
 
 const explainOptions = {
@@ -29,8 +31,9 @@ const explainOptions = {
   did: { type: 'string' },
 } as const
 
-/** But for `adopt`, it needs neither service nor database: it reads files, and a log from the directory if asked. */
+/** But for `propose` and `adopt`, it needs neither service nor database: it reads files, and a log if asked. */
 export const policy: Command = async ([verb, ...args]) => {
+  if (verb === 'approve' || verb === 'reject') return await speakOfChange(verb, args)
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
@@ -38,14 +41,22 @@ export const policy: Command = async ([verb, ...args]) => {
       json: { type: 'boolean', default: false },
       replay: { type: 'string' },
       accepted: { type: 'string', multiple: true },
+      proposer: { type: 'string' },
       ...explainOptions,
     },
   })
   const [first, second, ...extra] = positionals
-  if (verb === 'adopt' && first === undefined) {
-    return await (await import('./trust/adopt.ts')).adopt(values.json, values.accepted ?? [])
+  const { accepted, proposer } = values
+  if (verb === 'adopt' && second === undefined && proposer === undefined) {
+    const { adopt } = await import('./trust/adopt.ts')
+    return await adopt({ path: first ?? null, accepted: accepted ?? [], json: values.json })
   }
-  if (values.accepted !== undefined) throw new UsageError(usage)
+  if (accepted !== undefined) throw new UsageError(usage)
+  if (verb === 'propose' && first !== undefined && second === undefined) {
+    const { propose } = await import('./trust/propose.ts')
+    return await propose({ path: first, proposer: proposer ?? null, json: values.json })
+  }
+  if (proposer !== undefined) throw new UsageError(usage)
   if (verb === 'check' && second === undefined)
     return await check(first ?? defaultDir(), values.json)
   if (verb === 'diff' && first !== undefined && second !== undefined && extra.length === 0) {

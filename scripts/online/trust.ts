@@ -46,7 +46,8 @@ async function init(json: boolean, files: readonly string[]): Promise<number> {
     const key = await openCheckpointKey(config.checkpointKeyFile)
     if (key === null) throw new Error(`${config.checkpointKeyFile} went away`)
     const before = (await auditLog.held.read())?.trust ?? null
-    const held = await putInForce(context, { policies, by: byOf(policies), accepted, before })
+    const by = byOf(policies)
+    const held = await putInForce(context, { policies, by, agreed: null, accepted, before })
     const vkey = formatVkey(checkpointSigner(key, held.origin).key)
     if (json) printJson({ store: held.storeId, origin: held.origin, vkey, ...digests(policies) })
     else {

@@ -192,6 +192,12 @@ const shapes: {
       policies: bytes,
       roster: orNull(read.fields({ epoch: count, digest: bytes })),
       by: oneOf(['operator', 'officers']),
+      agreed: orNull(
+        read.fields({
+          request: text,
+          approvals: list(read.fields({ statement: bytes, evidence: bytes })),
+        }),
+      ),
     },
   ],
   'signing.frozen': [{ scope: text, by: text }],

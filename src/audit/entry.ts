@@ -190,6 +190,14 @@ export type AuditEntry =
       readonly policies: Uint8Array
       readonly roster: { readonly epoch: number; readonly digest: Uint8Array } | null
       readonly by: 'operator' | 'officers'
+      /** What the officers of before agreed to, and how they said so; null where there were none. */
+      readonly agreed: {
+        readonly request: string
+        readonly approvals: readonly {
+          readonly statement: Uint8Array
+          readonly evidence: Uint8Array
+        }[]
+      } | null
     }
   /** Nothing is signed for this scope (`all`, `caller NAME`, `key ID`), by `person:ID` or the `operator`. */
   | { readonly kind: 'signing.frozen'; readonly scope: string; readonly by: string }

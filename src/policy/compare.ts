@@ -3,9 +3,10 @@ import { domainOf } from './analyse/domain.ts'
 import type { DomainCell } from './analyse/domain.ts'
 import { judgeCell } from './evaluate.ts'
 import type { Decision } from './evaluate.ts'
-import type { Limit, PolicySet, Requirement } from './policy-set.ts'
+import type { CeremonyRoles, Limit, PolicySet, Requirement } from './policy-set.ts'
 import { quorumText } from './quorum.ts'
-import type { Roster } from './roster.ts'
+import { credentialDid } from './roster.ts'
+import type { Credential, Roster } from './roster.ts'
 
 /** One thing that a new policy set does otherwise. */
 export type Difference = {
@@ -148,8 +149,17 @@ function listDifferences(old: PolicySet, next: PolicySet): Difference[] {
     ),
     ...(set.roster?.persons ?? []).flatMap((person) => [
       `person ${person.id} of ${person.org} is ${person.status}: ${person.roles.join(', ')}`,
-      ...person.credentials.map(({ id, kind }) => `person ${person.id} has the ${kind} ${id}`),
+      ...person.credentials.map(
+        (credential) => `person ${person.id} has the ${credentialText(credential)}`,
+      ),
     ]),
+    ...(set.roster === null
+      ? []
+      : [`passkeys are of ${set.roster.rp.id}, at ${set.roster.rp.origins.join(', ')}`]),
+    ...(set.ceremony === null ? [] : [ceremonyText(set.ceremony)]),
+    ...(set.publication === null ? [] : [`publication takes ${durationText(set.publication)}`]),
+    ...(set.notify?.webhooks ?? []).map(({ id, url }) => `webhook ${id} tells ${url}`),
+    ...(set.notify?.mail == null ? [] : [`mail comes from ${set.notify.mail.from}`]),
     ...Object.entries(set.minimum ?? {}).map(
       ([op, count]) => `${op} needs at least ${count} persons`,
     ),
@@ -163,6 +173,18 @@ function listDifferences(old: PolicySet, next: PolicySet): Difference[] {
       .filter((row) => !after.has(row))
       .map((row): Difference => ({ direction: 'tighter', text: `gone: ${row}` })),
   ]
+}
+
+/** By the whole key: a name that stays while its key changes is another credential. */
+function credentialText(credential: Credential): string {
+  const { kind, id, from, until } = credential
+  const [start, end] = [from, until].map((time) => new Date(time * 1_000).toISOString())
+  return `${kind} ${id}: ${credentialDid(credential)}, from ${start ?? ''} until ${end ?? ''}`
+}
+
+function ceremonyText({ operators, observers, approversMayOperate }: CeremonyRoles): string {
+  const may = approversMayOperate ? 'may' : 'may not'
+  return `a ceremony has ${operators} operators and ${observers} observers; who approves it ${may} operate it`
 }
 
 export function durationText(seconds: number): string {

@@ -1,7 +1,3 @@
-import { judgeActs } from './acts.ts'
-import { countRequirement, lackText } from './count.ts'
-import type { Agreement } from './count.ts'
-import type { PolicySet } from './policy-set.ts'
 import { credentialDid, personOf } from './roster.ts'
 import type { Roster } from './roster.ts'
 
@@ -30,7 +26,7 @@ export function stepProblems(old: Roster, next: Roster): string[] {
   return problems
 }
 
-/** Every credential that the epoch before has not, with the same key, for the same person. */
+/** Every credential of `next` that the epoch before has not, with the same key, for the same person. */
 export function acceptancesNeeded(old: Roster | null, next: Roster): Acceptance[] {
   const name = (person: string, id: string, did: string) => JSON.stringify([person, id, did])
   const known = new Set(
@@ -45,40 +41,9 @@ export function acceptancesNeeded(old: Roster | null, next: Roster): Acceptance[
   )
 }
 
-export type RosterChange = {
-  readonly old: Roster
-  readonly next: Roster
-  /** In force before the change: the old quorum decides, never the new one. */
-  readonly policies: Pick<PolicySet, 'rules' | 'denies'>
-  /** Verified by the caller: under the old epoch, for exactly the digest of the next one. */
-  readonly agreements: readonly Agreement[]
-  readonly accepted: readonly Acceptance[]
-  readonly requester: string
-}
-
-/** All that is missing before a new epoch may be in force; empty: nothing. */
-export function changeLacks(change: RosterChange): string[] {
-  const { old, next, policies, agreements, accepted, requester } = change
-  const decision = judgeActs(policies, [{ class: 'roster', key: 'none' }])
-  const input = { roster: old, agreements, excluded: new Set([requester]) }
-  const given = new Set(accepted.map((each) => JSON.stringify([each.person, each.credential])))
-  return [
-    ...stepProblems(old, next),
-    ...(decision.kind === 'deny' ? decision.findings.map(({ message }) => message) : []),
-    // Where there are officers, nothing of theirs changes by nobody's word.
-    ...(decision.kind === 'allow' ? ['no rule asks for a quorum to change the officers'] : []),
-    ...(decision.kind === 'require' ? decision.requirements : []).flatMap((asked) =>
-      countRequirement(asked, input).lacks.map(lackText),
-    ),
-    ...acceptancesNeeded(old, next)
-      .filter(({ person, credential }) => !given.has(JSON.stringify([person, credential])))
-      .map(({ person, credential }) => `${person} has not accepted with ${credential}`),
-  ]
-}
-
 /**
  * The form of a whole chain from epoch 1: each step as `stepProblems` asks, and no key that was ever
- * one person's is another's in any later epoch. Approvals of each step are judged by `changeLacks`.
+ * one person's is another's in any later epoch. Who agreed to each step is judged by `weighChange`.
  */
 export function chainProblems(chain: readonly Roster[]): string[] {
   const [first] = chain

@@ -90,6 +90,24 @@ export async function findPolicySet(db: Database, wanted: Wanted): Promise<Polic
   return { ...decodePolicySet(set), roster: decodeRoster(officers) }
 }
 
+/**
+ * The epochs of officers from the first to this one, each from bytes that the next one names by their digest.
+ * @returns null where one of them is not kept
+ */
+export async function findRosterChain(db: Database, newest: Roster): Promise<Roster[] | null> {
+  const rows = await db
+    .selectDistinct({ digest: policySets.roster, roster: policySets.rosterSet })
+    .from(policySets)
+  const chain = [newest]
+  for (let { previous } = newest; previous !== null; previous = chain[0]!.previous) {
+    const named = previous
+    const row = rows.find(({ roster }) => hasDigest(roster, named))
+    if (row?.roster === null || row === undefined) return null
+    chain.unshift(decodeRoster(row.roster))
+  }
+  return chain
+}
+
 function hasDigest(bytes: Uint8Array | null, digest: Uint8Array | null): boolean {
   return bytes !== null && isSame(hash('sha256', bytes, 'buffer'), digest)
 }

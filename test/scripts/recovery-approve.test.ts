@@ -84,7 +84,7 @@ test('an officer approves what was shown, with the words of the plan, and once',
   expect(approved.code).toBe(0)
   expect(approved.out).toContain('2 get the new key in the place of the lost one')
   expect(approved.out).toContain('approved by alice: bundle/approvals/alice.json')
-  expect((await approve('alice')).err).toContain('alice has approved it already')
+  expect((await approve('alice')).err).toContain('alice has said something of it')
 })
 
 test('who planned it does not approve it', async () => {

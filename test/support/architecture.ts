@@ -38,6 +38,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/plc': ['@atproto/crypto', '@ipld/dag-cbor', 'multiformats', 'node:crypto'],
   'src/policy': ['src/plc', '@ipld/dag-cbor', 'zod', 'node:crypto'],
   'src/policy/yaml.ts': ['src/policy/error.ts', 'yaml'],
+  'src/policy/edit-roster.ts': ['src/policy', 'yaml'],
   'src/approval': list(`
     src/plc, src/policy, src/ecdsa/der.ts, src/ecdsa/error.ts, src/ecdsa/release.ts,
     @ipld/dag-cbor, zod, node:crypto`),
@@ -206,8 +207,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   // What is in force is changed at the host's terminal, or by files that officers have signed.
   'scripts/online/trust': list(`
     scripts/online, src/audit, src/approval, src/config.ts, type src/context.ts, src/in-force.ts,
-    src/open-log.ts, src/ecdsa, src/files, src/plc, node:fs/promises, src/policy, src/policy-files.ts, src/sequencer, src/store, src/trust, src/words,
-    scripts/offline, node:timers/promises, node:util`),
+    src/open-log.ts, src/ecdsa, src/files, src/plc, src/policy, src/policy-files.ts, src/sequencer, src/store, src/trust, src/words,
+    scripts/offline, node:fs/promises, node:path, node:timers/promises, node:util`),
   'scripts/online/verify': list(`
     ${pureFolders.join(', ')}, src/ecdsa, src/ed25519, src/sequencer/held.ts, node:fs,
     node:os, node:util, node:worker_threads`),
@@ -250,7 +251,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   pino: ['src/logger.ts'],
   'prom-client': ['src/metrics.ts'],
   nodemailer: ['src/notify/mail.ts'],
-  yaml: ['src/policy/yaml.ts', 'src/development.ts'],
+  yaml: ['src/policy/yaml.ts', 'src/policy/edit-roster.ts', 'src/development.ts'],
   secp256k1: ['src/ecdsa/native.ts'],
   '@atproto/crypto': ['src/plc', 'src/ecdsa', 'src/signer'],
   '@did-plc/lib': [],

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { AuditEntry } from '../../../src/audit/entry.ts'
 import type { Context } from '../../../src/context.ts'
 import { withTrust } from '../../../src/in-force.ts'
 import { firstHeld } from '../../../src/open-log.ts'
@@ -16,9 +17,13 @@ import { Refusal } from '../../offline/command.ts'
 /** By then no instance claims a key any more under what was in force before. */
 const STOPPED_AFTER_MS = 2_000
 
+type Agreed = Extract<AuditEntry, { kind: 'trust.changed' }>['agreed']
+
 export type Change = {
   readonly policies: PolicySet
   readonly by: 'operator' | 'officers'
+  /** What officers agreed to, and how; null where nobody had to. */
+  readonly agreed: Agreed
   readonly accepted: readonly Acceptance[]
   /** The record's bytes that all this was judged by; another change in between ends this one. */
   readonly before: Uint8Array | null
@@ -50,7 +55,7 @@ export async function putInForce(context: Context, change: Change): Promise<Held
   return held
 }
 
-function entriesOf({ policies, by, accepted }: Change, record: TrustRecord) {
+function entriesOf({ policies, by, agreed, accepted }: Change, record: TrustRecord) {
   const { digest } = policies.roster ?? { digest: new Uint8Array(32) }
   return [
     {
@@ -59,6 +64,7 @@ function entriesOf({ policies, by, accepted }: Change, record: TrustRecord) {
       policies: record.policies,
       roster: record.roster,
       by,
+      agreed,
     },
     ...accepted.map((acceptance) => ({
       kind: 'roster.accepted' as const,

@@ -36,7 +36,7 @@ const put = (
   set: PolicySet,
   roster: Roster | null = null,
   by: 'operator' | 'officers' = 'operator',
-): Entry => ({ kind: 'trust.changed', sequence, policies: set.digest, roster, by })
+): Entry => ({ kind: 'trust.changed', sequence, policies: set.digest, roster, by, agreed: null })
 
 function told(...entries: Entry[]): { said: string[]; lacks: string[] } {
   const inForce = createInForce()
