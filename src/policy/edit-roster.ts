@@ -57,9 +57,7 @@ function add(
   const own = document.createNode({ kind: 'did:key', ...credential })
   if (known === null) {
     if (org === null) throw refused(`${id} is new here, and needs an organisation`)
-    persons.add(
-      document.createNode({ id, org, roles, status: 'active', credentials: [own] }) as YAMLMap,
-    )
+    persons.add(document.createNode({ id, org, roles, status: 'active', credentials: [own] }))
     return
   }
   if (known.status === 'removed') throw refused(`${id} was removed for good; give a new id`)

@@ -177,7 +177,13 @@ describe('other officers', () => {
   test('leave, and what they approve counts for nothing any more', async () => {
     const file = home.path('leaves')
     const { words } = await home.json<Proposed>([
-      ...['officers', 'remove', 'carol', '--proposer', 'alice', '--out', file],
+      'officers',
+      'remove',
+      'carol',
+      '--proposer',
+      'alice',
+      '--out',
+      file,
     ])
     for (const person of ['bob', 'dan']) {
       expect((await speak('approve', 'leaves', { person, words })).code).toBe(0)
@@ -194,8 +200,15 @@ describe('other officers', () => {
     const path = home.path('policies/roster.yaml')
     const text = await readFile(path, 'utf8')
     const { err } = await home.run([
-      ...['officers', 'add', 'carol', '--did', (await keyNamed('zoe 2')).did()],
-      ...['--proposer', 'alice', '--out', home.path('carol')],
+      'officers',
+      'add',
+      'carol',
+      '--did',
+      (await keyNamed('zoe 2')).did(),
+      '--proposer',
+      'alice',
+      '--out',
+      home.path('carol'),
     ])
     expect(err).toContain('carol was removed for good')
     const { roster } = await home.json<Checked>(['policy', 'check'])
