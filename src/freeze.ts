@@ -6,6 +6,7 @@ import type { Database } from './store/database.ts'
 import { recordTrust } from './store/policy-sets.ts'
 import { TrustError } from './trust/error.ts'
 import { addFreeze } from './trust/freeze.ts'
+import type { Freeze } from './trust/freeze.ts'
 
 /**
  * Stops signing: for everything, a caller or a key.
@@ -33,16 +34,16 @@ export function createFreeze(parts: {
   return async ({ scope, by }) => {
     requireKnown(scope, policies)
     const now = new Date()
-    const held = await changeHeld(store, (current) => withFreeze(current, scope, now))
+    const held = await changeHeld(store, (current) => withFreeze(current, { scope, by }, now))
     log.error({ alarm: true, event: 'frozen', step: scope, by }, `signing is frozen: ${scope}`)
     await recordTrust(db, [{ kind: 'signing.frozen', scope, by }])
     return held.frozen
   }
 }
 
-function withFreeze(held: Held | null, scope: string, now: Date): Held {
+function withFreeze(held: Held | null, stopped: Pick<Freeze, 'scope' | 'by'>, now: Date): Held {
   if (held === null) throw new TrustError('refused', 'there is no held record to freeze')
-  const frozen = addFreeze(held.frozen, scope, now)
+  const frozen = addFreeze(held.frozen, stopped, now)
   return frozen === held.frozen ? held : { ...held, frozen }
 }
 

@@ -46,11 +46,12 @@ import { createAccountSearch } from './store/enrolment-search.ts'
 import { createRequestStore } from './store/request-store.ts'
 import { findKeptRequest } from './store/request-views.ts'
 import { createSubmissionStore } from './store/submission.ts'
+import { recordTrust } from './store/policy-sets.ts'
 import { sweep } from './store/sweep.ts'
 import type { Swept } from './store/sweep.ts'
 import { watched, watchedCall } from './tampering.ts'
-import { frozenFor } from './trust/freeze.ts'
-import type { Freeze } from './trust/freeze.ts'
+import { freezesOf } from './trust/freeze.ts'
+import { frozenText, unlessFrozen } from './submit-frozen.ts'
 import type { TrustGate } from './trust-gate.ts'
 
 /** What doors and commands do with the service. */
@@ -134,7 +135,7 @@ export function createUseCases(parts: UseCaseParts): UseCases {
     showAsked: createShowAsked({ ...approving, now: () => new Date() }),
     sweep: async () => await sweep(db),
     signRequest: createSignRequest({ find, signNow }),
-    submit: measuredAction(metrics, 'submit', unlessFrozen(createSubmit(submission), parts)),
+    submit: measuredAction(metrics, 'submit', submitUnlessFrozen(createSubmit(submission), parts)),
     cancel: measuredAction(metrics, 'cancel', createCancel(db)),
     reconcile: async (signal) => await reconcile(submission, signal),
     follow: async (signal) => await follow(parts, reading, signal),
@@ -191,24 +192,17 @@ function gated(
       const stopped = gate.cause() ?? cause
       if (stopped !== null) throw new SigningStoppedError(`signing is stopped: ${stopped}`)
       const { caller, key } = input.subject
-      const freeze = frozenFor(frozen, { caller, keys: [key.id] })
-      if (freeze !== null) throw new FrozenError(frozenText(freeze))
+      const [freeze] = freezesOf(frozen, { caller, keys: [key.id] })
+      if (freeze !== undefined) throw new FrozenError(frozenText(freeze))
       return await store.claim(input, judge)
     },
   }
 }
 
-const frozenText = ({ scope, since }: Freeze) =>
-  `signing is frozen (${scope}, since ${since}); ask the officers`
-
-/** What was signed before a freeze is not sent on by this service while it lasts. */
-function unlessFrozen(submit: Submit, { trust, policies }: UseCaseParts): Submit {
-  return async (input) => {
-    const { cause, frozen } = await trust.look()
-    if (cause !== null) return { kind: 'busy', message: `signing is stopped: ${cause}` }
-    const { caller } = input
-    const keys = policies.callers.find(({ name }) => name === caller)?.keys ?? []
-    const freeze = frozenFor(frozen, { caller, keys })
-    return freeze === null ? await submit(input) : { kind: 'frozen', message: frozenText(freeze) }
-  }
+function submitUnlessFrozen(submit: Submit, { trust, policies, db }: UseCaseParts): Submit {
+  return unlessFrozen(submit, {
+    trust,
+    policies,
+    allow: async (entry) => await recordTrust(db, [entry]),
+  })
 }

@@ -13,7 +13,9 @@ export type FreezeBody = z.infer<typeof freezeBody>
 
 export const freezeView = z
   .object({
-    frozen: z.array(z.string()).describe('all that is frozen now: `caller NAME since TIME`'),
+    frozen: z
+      .array(z.string())
+      .describe('all that is frozen now: `caller NAME since TIME by person:ID`'),
   })
   .meta({ id: 'Frozen' })
 

@@ -12,7 +12,7 @@ const schema = z.strictObject({
   /** The held record whose freezes they are. */
   store: z.string().min(1).max(64),
   /** All that is frozen, each with its beginning: later freezes are others. */
-  frozen: z.array(z.string().max(128)).min(1).max(256),
+  frozen: z.array(z.string().max(256)).min(1).max(256),
 })
 
 /** That everything which is frozen now is lifted. */

@@ -145,6 +145,7 @@ const shapes: {
   'submission.accepted': [submitted],
   'submission.refused': [{ ...submitted, status: count }],
   'submission.unknown': [submitted],
+  'submission.allowed': [{ request: text, person: text, frozen: list(text) }],
   'operation.confirmed': [submitted],
   'trust.initialised': [{ store: text, origin: text, checkpointKey: text }],
   'database.restored': [{ had: count, size: count, root: bytes }],

@@ -104,6 +104,12 @@ export type AuditEntry =
   | ({ readonly kind: 'submission.refused'; readonly status: number } & Submitted)
   | ({ readonly kind: 'submission.unknown' } & Submitted)
   | ({ readonly kind: 'operation.confirmed' } & Submitted)
+  /** While these scopes are frozen, an officer has what was signed before sent on; none of them is who froze. */
+  | ({
+      readonly kind: 'submission.allowed'
+      readonly person: string
+      readonly frozen: readonly string[]
+    } & RequestId)
   /** The first entry of a log: where its last checkpoint is held, its name, and who signs those (vkey). */
   | {
       readonly kind: 'trust.initialised'
@@ -288,6 +294,7 @@ function subjectOf(entry: AuditEntry): string {
     case 'submission.accepted':
     case 'submission.refused':
     case 'submission.unknown':
+    case 'submission.allowed':
     case 'operation.confirmed':
       return entry.request
     case 'operation.foreign':

@@ -65,7 +65,12 @@ export type SubmitResult =
   /** Nothing was sent; ask again. */
   | { readonly kind: 'busy'; readonly message: string }
 
-export type Submit = (input: { caller: string; requestId: string }) => Promise<SubmitResult>
+export type Submit = (input: {
+  caller: string
+  requestId: string
+  /** Who asks in the caller's place, where one does. */
+  officer?: string | null
+}) => Promise<SubmitResult>
 
 /**
  * Submits a recorded signature. The log is read before and after: before, because a stale `prev` by a

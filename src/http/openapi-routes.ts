@@ -141,7 +141,7 @@ export const describedRoutes: readonly DescribedRoute[] = [
     summary: 'An officer stops signing, for everything, a caller or a key',
     description:
       'In force within two seconds on every instance. Calls that would use a key are then denied by ' +
-      '`FROZEN`, and nothing is submitted. It is lifted at the host, by a quorum.',
+      '`FROZEN`, and nothing is submitted but by another officer. It is lifted at the host, by a quorum.',
     body: freezeBody,
     answers: { 200: { description: 'all that is frozen now', schema: freezeView } },
     problems: forOfficers,

@@ -47,10 +47,17 @@ export async function recordPolicies(db: Database, policies: PolicySet): Promise
 
 type TrustEntry = Extract<
   AuditEntry,
-  { kind: 'trust.changed' | 'roster.accepted' | 'signing.frozen' | 'signing.thawed' }
+  {
+    kind:
+      | 'trust.changed'
+      | 'roster.accepted'
+      | 'signing.frozen'
+      | 'signing.thawed'
+      | 'submission.allowed'
+  }
 >
 
-/** That the trust record is changed, and what officers signed for it. */
+/** What is put in force or frozen, and what officers said of it. */
 export async function recordTrust(db: Database, entries: readonly TrustEntry[]): Promise<void> {
   await db.transaction(async (tx) => {
     const { rows } = await tx.execute<{ now: string }>(

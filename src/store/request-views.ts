@@ -30,9 +30,10 @@ export type RequestQuery = {
 }
 
 function seenBy(caller: string | null) {
-  if (caller !== null) return eq(requests.caller, caller)
-  return sql`exists (select from ${quorums} where ${quorums.requestId} = ${requests.id})`
+  return caller === null ? asked : eq(requests.caller, caller)
 }
+
+const asked = sql`exists (select from ${quorums} where ${quorums.requestId} = ${requests.id})`
 
 /** A caller's own requests, newest first. */
 export async function listRequests(
@@ -61,13 +62,14 @@ export async function listRequests(
   return rows.map((row) => toShown(sealer, row))
 }
 
-/** null when there is none of this id, or it is another caller's. */
+/** null when there is none of this id, or it is another caller's; `any`: for an officer, whoever asked or was asked. */
 export async function readRequest(
   db: Database,
   sealer: Sealer,
-  { caller, id }: { caller: string | null; id: string },
+  { caller, id, any = false }: { caller: string | null; id: string; any?: boolean },
 ): Promise<ShownRequest | null> {
-  const [row] = await orBusy(() => shown(db).where(and(eq(requests.id, id), seenBy(caller))))
+  const seen = caller === null && any ? undefined : seenBy(caller)
+  const [row] = await orBusy(() => shown(db).where(and(eq(requests.id, id), seen)))
   return row === undefined ? null : toShown(sealer, row)
 }
 

@@ -98,6 +98,10 @@ export const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind
   ],
   'submission.accepted': [{ kind: 'submission.accepted', ...submitted }, REQUEST],
   'submission.refused': [{ kind: 'submission.refused', ...submitted, status: 400 }, REQUEST],
+  'submission.allowed': [
+    { kind: 'submission.allowed', request: REQUEST, person: 'bob', frozen: ['all'] },
+    REQUEST,
+  ],
   'submission.unknown': [{ kind: 'submission.unknown', ...submitted }, REQUEST],
   'operation.confirmed': [{ kind: 'operation.confirmed', ...submitted }, REQUEST],
   'trust.initialised': [

@@ -145,7 +145,7 @@ export interface paths {
     put?: never
     /**
      * An officer stops signing, for everything, a caller or a key
-     * @description In force within two seconds on every instance. Calls that would use a key are then denied by `FROZEN`, and nothing is submitted. It is lifted at the host, by a quorum.
+     * @description In force within two seconds on every instance. Calls that would use a key are then denied by `FROZEN`, and nothing is submitted but by another officer. It is lifted at the host, by a quorum.
      */
     post: operations['freeze']
     delete?: never
@@ -580,7 +580,7 @@ export interface components {
       scope: string
     }
     Frozen: {
-      /** @description all that is frozen now: `caller NAME since TIME` */
+      /** @description all that is frozen now: `caller NAME since TIME by person:ID` */
       frozen: string[]
     }
     Health: {

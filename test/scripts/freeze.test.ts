@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { decodeEntry } from '../../src/audit/decode.ts'
+import { createClient } from '../../src/client/client.ts'
 import { toConfig } from '../../src/config.ts'
 import { openSealer, prepareDataDir } from '../../src/data-dir.ts'
 import { openPolicies } from '../../src/development.ts'
@@ -31,6 +32,7 @@ let services: ServiceProcess[]
 let env: Record<string, string>
 let keyDid: string
 let accounts = 0
+let signedBefore: string
 
 /** Thawing asks two of three officers. */
 const withThaw = (shipped: string): string =>
@@ -60,6 +62,15 @@ async function signAt(service: ServiceProcess) {
   const answer = await kms.sign(genesisOf(`freeze-${(accounts += 1)}`, [keyDid]))
   kms.close()
   return answer
+}
+
+const pds = () => createClient({ url: services[0]!.url, credential: services[0]!.credential! })
+
+async function signedRequest(): Promise<string> {
+  const operation = genesisOf(`freeze-${(accounts += 1)}`, [keyDid])
+  const { id } = await pds().propose({ key: 'pds', operation })
+  await pds().sign(id)
+  return id
 }
 
 /** Within the time in which it must have come into force everywhere. */
@@ -111,6 +122,7 @@ afterAll(async () => {
 describe('a freeze by one officer', () => {
   test('stops signing on every instance, and tells callers so; the public key is still told', async () => {
     await expectSigning()
+    signedBefore = await signedRequest()
     const { code, err } = await freeze('alice', '--caller', 'pds')
     expect({ code, err }).toEqual({ code: 0, err: '' })
     await settled()
@@ -120,6 +132,23 @@ describe('a freeze by one officer', () => {
         warnings: expect.arrayContaining([expect.stringContaining('frozen')]),
       })
     }
+  })
+
+  test('stops what was signed before from being sent on, but by the word of another officer', async () => {
+    const [{ url }] = services as [ServiceProcess]
+    await expect(pds().submit(signedBefore)).rejects.toMatchObject({
+      problem: { code: 'denied', rule: 'FROZEN' },
+    })
+    const submit = async (person: string) =>
+      await run(['requests', 'submit', signedBefore, '--url', url, ...asOfficer(person)])
+    const own = await submit('alice')
+    expect({ code: own.code, said: `${own.out}${own.err}` }).toEqual({
+      code: 1,
+      said: expect.stringContaining('alice has frozen this (caller pds)'),
+    })
+    expect(await submit('bob')).toMatchObject({ code: 0 })
+    expect((await pds().readRequest(signedBefore)).state).toBe('confirmed')
+    await expectFrozen('caller pds')
   })
 
   test('is of a caller and key that are there, and by an officer', async () => {
@@ -175,8 +204,11 @@ describe('a freeze by one officer', () => {
       `select body from audit_entries order by idx`,
     )
     await outside.end()
-    const told = rows
-      .map(({ body }) => decodeEntry(new Uint8Array(body)).entry)
+    const entries = rows.map(({ body }) => decodeEntry(new Uint8Array(body)).entry)
+    expect(entries.filter(({ kind }) => kind === 'submission.allowed')).toEqual([
+      { kind: 'submission.allowed', request: signedBefore, person: 'bob', frozen: ['caller pds'] },
+    ])
+    const told = entries
       .filter(({ kind }) => kind.startsWith('signing.'))
       .map((entry) => (entry.kind === 'signing.frozen' ? entry.by : entry.kind))
     expect(told).toEqual(['person:alice', 'signing.thawed', 'person:bob'])

@@ -136,7 +136,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/use-cases.ts': list(`
     src/custody, src/directory, src/events.ts, type src/logger.ts, src/measured.ts,
     type src/metrics.ts, src/plc, type src/policy, type src/sealing, type src/sequencer,
-    type src/signer, src/store, src/tampering.ts, src/trust, type src/trust-gate.ts`),
+    type src/signer, src/store, src/submit-frozen.ts, src/tampering.ts, src/trust, type src/trust-gate.ts`),
+  'src/submit-frozen.ts': list(`
+    type src/audit, type src/custody, type src/policy, src/trust/freeze.ts, type src/trust-gate.ts`),
   'src/tampering.ts': ['type src/custody', 'src/store/error.ts'],
   'src/key-events.ts': list(`
     type src/audit, type src/logger.ts, type src/metrics.ts, type src/policy, src/signer/signer.ts,

@@ -287,6 +287,9 @@ export function createStory(verify: EcdsaVerify) {
       }
       case 'request.superseded':
         return takeSuperseded(entry.request, say)
+      case 'submission.allowed':
+        if (requests.get(entry.request)?.cid == null) say('it sends on what was not signed')
+        return
       case 'submission.accepted':
       case 'submission.refused':
       case 'submission.unknown':

@@ -32,32 +32,41 @@ export type Actor =
   | { readonly kind: 'caller'; readonly caller: string }
   | { readonly kind: 'officer'; readonly person: string }
 
-/** A caller, and what it wrote as the id of a request. */
-export type Own = { readonly caller: string; readonly id: string }
+/** A caller, and what it, or an officer in its place, wrote as the id of a request. */
+export type Own = { readonly caller: string; readonly id: string; readonly officer: string | null }
 
 /** What somebody at the door wrote as the id of a request. */
 export type Named = { readonly actor: Actor; readonly id: string }
 
 /** @returns the request as it stands now @throws ProblemError */
 export async function readNamed(
-  { actor, id }: Named,
+  { actor, id, any = false }: Named & { readonly any?: boolean },
   { readRequest }: ActionDeps,
 ): Promise<RequestView> {
   const caller = actor.kind === 'caller' ? actor.caller : null
-  const request = isRequestId(id) ? await readRequest({ caller, id }) : null
+  const request = isRequestId(id) ? await readRequest({ caller, id, any }) : null
   if (request === null) throw notFound()
   return request
 }
 
-/** For what a caller does with its own: an officer does it with any that officers were asked about. */
-export async function ownOf(named: Named, deps: ActionDeps): Promise<Own> {
+/**
+ * For what a caller does with its own: an officer does it with any that officers were asked about; with `any`, with
+ * every one.
+ */
+export async function ownOf(
+  named: Named & { readonly any?: boolean },
+  deps: ActionDeps,
+): Promise<Own> {
   const { actor, id } = named
-  if (actor.kind === 'caller') return { caller: actor.caller, id }
+  if (actor.kind === 'caller') return { caller: actor.caller, id, officer: null }
   const { caller } = await readNamed(named, deps)
-  return { caller, id }
+  return { caller, id, officer: actor.person }
 }
 
-async function readOwn({ caller, id }: Own, deps: ActionDeps): Promise<RequestView> {
+async function readOwn(
+  { caller, id }: Pick<Own, 'caller' | 'id'>,
+  deps: ActionDeps,
+): Promise<RequestView> {
   return await readNamed({ actor: { kind: 'caller', caller }, id }, deps)
 }
 
@@ -160,7 +169,9 @@ async function whileSigning(own: Own, result: BusyResult, deps: ActionDeps): Pro
 
 /** @throws ProblemError */
 export async function submit(own: Own, deps: ActionDeps): Promise<RequestView> {
-  const result = await deps.gates.submit(() => deps.submit(inputOf(own)))
+  const result = await deps.gates.submit(() =>
+    deps.submit({ ...inputOf(own), officer: own.officer }),
+  )
   switch (result.kind) {
     case 'sent':
       return await readOwn(own, deps)
@@ -182,7 +193,10 @@ export async function submit(own: Own, deps: ActionDeps): Promise<RequestView> {
 }
 
 /** @throws ProblemError */
-export async function cancel(own: Own, deps: ActionDeps): Promise<RequestView> {
+export async function cancel(
+  own: Pick<Own, 'caller' | 'id'>,
+  deps: ActionDeps,
+): Promise<RequestView> {
   const result = await deps.cancel(inputOf(own))
   switch (result.kind) {
     case 'cancelled':
@@ -195,7 +209,10 @@ export async function cancel(own: Own, deps: ActionDeps): Promise<RequestView> {
 }
 
 /** What is no id is the id of nothing: the store is not asked. */
-function inputOf({ caller, id }: Own): { caller: string; requestId: string } {
+function inputOf({ caller, id }: Pick<Own, 'caller' | 'id'>): {
+  caller: string
+  requestId: string
+} {
   if (!isRequestId(id)) throw notFound()
   return { caller, requestId: id }
 }

@@ -56,13 +56,17 @@ export function createV1(deps: V1Deps): Hono<V1Env> {
   v1.get('/requests', (c) => listRequests(c, deps.listRequests))
   v1.post('/requests', (c) => proposeRequest(c, deps))
   v1.get('/requests/:id', async (c) => c.json(await readNamed(namedBy(c), deps)))
-  for (const [name, act] of Object.entries({ sign, submit })) {
-    v1.post(`/requests/:id/${name}`, async (c) => {
-      refuseBody(c.var.received)
-      const view = await act(await ownOf(namedBy(c), deps), deps)
-      return c.json(view, statusOf(view, 200))
-    })
-  }
+  v1.post('/requests/:id/sign', async (c) => {
+    refuseBody(c.var.received)
+    const view = await sign(await ownOf(namedBy(c), deps), deps)
+    return c.json(view, statusOf(view, 200))
+  })
+  v1.post('/requests/:id/submit', async (c) => {
+    refuseBody(c.var.received)
+    // During a freeze it is an officer who sends on what was signed before, whoever had it signed.
+    const view = await submit(await ownOf({ ...namedBy(c), any: true }, deps), deps)
+    return c.json(view, statusOf(view, 200))
+  })
   v1.post('/requests/:id/approvals', (c) => sayOf(c, 'approve', deps))
   v1.post('/requests/:id/rejections', (c) => sayOf(c, 'reject', deps))
   v1.post('/requests/:id/cancel', async (c) => await cancelRequest(c, deps))

@@ -12,8 +12,12 @@ export type ListRequests = (query: {
   readonly limit: number
 }) => Promise<readonly RequestView[]>
 
-/** Null when there is none of this id, or it is another caller's; `caller` null: as above. */
+/**
+ * Null when there is none of this id, or it is another caller's; `caller` null: as above, or with `any` every one
+ * that there is.
+ */
 export type ReadRequest = (query: {
   readonly caller: string | null
   readonly id: string
+  readonly any: boolean
 }) => Promise<RequestView | null>
