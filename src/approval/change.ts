@@ -163,7 +163,7 @@ export function weighChange(
 
 type InForce = z.infer<typeof inForce>
 
-function digestsOf({ digest, roster }: PolicySet): InForce {
+function digestsOf({ digest, roster }: Parameters<typeof isOf>[1]): InForce {
   return {
     policies: hex(digest),
     roster: roster === null ? null : { epoch: roster.epoch, digest: hex(roster.digest) },
@@ -171,7 +171,13 @@ function digestsOf({ digest, roster }: PolicySet): InForce {
 }
 
 /** Whether these digests are those of the set with its officers. */
-export function isOf(named: InForce, set: PolicySet): boolean {
+export function isOf(
+  named: InForce,
+  set: {
+    readonly digest: Uint8Array
+    readonly roster: Pick<Roster, 'epoch' | 'digest'> | null
+  },
+): boolean {
   const { policies, roster } = digestsOf(set)
   return (
     named.policies === policies &&

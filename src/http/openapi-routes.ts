@@ -96,7 +96,7 @@ export const describedRoutes: readonly DescribedRoute[] = [
       200: shown('confirmed, or refused by the directory'),
       202: shown('accepted and not seen in the log yet, or not answered'),
     },
-    problems: [...withCaller, 'not-found', 'conflict', 'stale'],
+    problems: [...withCaller, 'denied', 'not-found', 'conflict', 'stale'],
   },
   {
     method: 'post',

@@ -45,7 +45,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/audit': ['src/plc', 'src/policy', '@ipld/dag-cbor', 'node:crypto'],
   // It judges what officers said by the same code as the service.
   'src/audit/verify': list(`
-    src/audit, src/approval, src/plc, src/policy, node:crypto`),
+    src/audit, src/approval, src/plc, src/policy, src/trust, node:crypto`),
   'src/trust': list(`
     src/plc, src/policy/roster.ts, type src/policy, @ipld/dag-cbor, zod`),
   'src/words': ['@scure/bip39', 'node:crypto'],

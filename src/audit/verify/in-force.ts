@@ -1,15 +1,17 @@
 import { decodePolicySet } from '../../policy/canonical.ts'
 import { PolicyError } from '../../policy/error.ts'
 import { decodeRoster } from '../../policy/parse/roster.ts'
+import type { EcdsaVerify } from '../../plc/signature.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
-import { stepProblems } from '../../policy/roster-change.ts'
+import { chainProblems } from '../../policy/roster-change.ts'
 import type { Roster } from '../../policy/roster.ts'
 import type { AuditEntry } from '../entry.ts'
+import { acceptanceProblems, changeProblems } from './change.ts'
+import type { Trusted } from './change.ts'
 import type { KnownRules } from './examine.ts'
 import { isEqual } from './is-equal.ts'
 
 type Say = (message: string) => void
-type Trusted = AuditEntry & { kind: 'trust.changed' }
 
 export type InForce = ReturnType<typeof createInForce>
 
@@ -17,18 +19,18 @@ export type InForce = ReturnType<typeof createInForce>
  * What decides, as the log tells it up to here: the one place where policies and officers come into
  * force. What was in force earlier stays known, for what was decided under it.
  */
-export function createInForce() {
+export function createInForce(verify: EcdsaVerify) {
   const policies = new Map<string, PolicySet>()
   const rosters: Roster[] = []
   let set: PolicySet | null = null
   let trusted: Trusted | null = null
   let roster: Roster | null = null
+  /** Of those who come in with what was put in force last. */
+  let documents: Uint8Array[] = []
 
-  /** @param lacks told what cannot be judged of it */
   function takePolicies(
     { digest, set: bytes }: AuditEntry & { kind: 'policy.changed' },
     say: Say,
-    lacks: Say,
   ): void {
     const decoded = orSay(() => decodePolicySet(bytes), say)
     if (decoded === null) return
@@ -36,50 +38,63 @@ export function createInForce() {
     if (binds(decoded, trusted) && !isEqual(decoded.digest, trusted.policies)) {
       say('these policies are not what was put in force')
     }
-    const changes = set !== null && !isEqual(decoded.digest, set.digest)
-    if (changes && roster !== null && decoded.env === 'prod') {
-      lacks('that the officers agreed to these policies cannot be judged here')
-    }
     policies.set(hexOf(decoded.digest), decoded)
     set = decoded
   }
 
-  /** @param lacks as above */
-  function takeRoster(
+  async function takeRoster(
     { digest, roster: bytes }: AuditEntry & { kind: 'roster.changed' },
     say: Say,
-    lacks: Say,
-  ): void {
+  ): Promise<void> {
     const next = orSay(() => decodeRoster(bytes), say)
     if (next === null) return
     if (!isEqual(next.digest, digest)) say('the officers have another digest')
     if (binds(next, trusted) && !isEqual(next.digest, trusted.roster?.digest ?? null)) {
       say('these officers are not who was put in force')
     }
-    if (roster !== null && !isEqual(next.digest, roster.digest)) {
-      for (const problem of problemsOfStep(roster, next)) say(problem)
-      if (next.env === 'prod')
-        lacks('that the officers before agreed to these cannot be judged here')
+    if (roster === null || !isEqual(next.digest, roster.digest)) {
+      await checkSuccession(next, say)
     }
     if (!rosters.some((known) => isEqual(known.digest, next.digest))) rosters.push(next)
     roster = next
   }
 
+  /** A development instance takes whatever its own files say; it cannot become one of production. */
+  async function checkSuccession(next: Roster, say: Say): Promise<void> {
+    if (next.env === 'dev' && roster?.env !== 'prod') return
+    const before = rosters.length === 0 ? [] : chainProblems(rosters)
+    const after = chainProblems([...rosters, next])
+    for (const problem of after.filter((each) => !before.includes(each))) say(problem)
+    const found = await acceptanceProblems({ old: roster, next, documents, verify })
+    found.forEach(say)
+    documents = []
+  }
+
+  /** They are judged with the officers that they are about, who come after them. */
+  function takeAccepted({ document }: AuditEntry & { kind: 'roster.accepted' }): void {
+    documents.push(document)
+  }
+
   /** Written before the trust record is changed: who died in between has it written once more. */
-  function takeTrust(entry: Trusted, say: Say): void {
+  async function takeTrust(entry: Trusted, at: number, say: Say): Promise<void> {
     const last = trusted?.sequence ?? 0
     trusted = entry
+    documents = []
     if (set?.env === 'dev') return
     if (entry.sequence !== last + 1 && (entry.sequence !== last || last === 0)) {
       say(`change ${entry.sequence} of what is in force comes after change ${last}`)
     }
-    if (entry.by === 'operator' && roster !== null) {
-      say('where there are officers, nothing is put in force by the word of an operator')
+    if (roster === null || set === null) {
+      if (entry.agreed !== null) say('there was no officer to agree to it')
+      return
     }
+    const found = await changeProblems(entry, { policies: set, roster, at, verify })
+    found.forEach(say)
   }
 
   return {
     takeTrust,
+    takeAccepted,
     takePolicies,
     takeRoster,
     set: (): PolicySet | null => set,
@@ -91,12 +106,6 @@ export function createInForce() {
 /** In production nothing is in force but what was put there. */
 function binds({ env }: { env: 'dev' | 'prod' }, trusted: Trusted | null): trusted is Trusted {
   return env === 'prod' && trusted !== null
-}
-
-/** A development instance takes whatever its own files say; it cannot become one of production. */
-function problemsOfStep(old: Roster, next: Roster): string[] {
-  if (old.env === 'dev' && next.env === 'dev') return []
-  return stepProblems(old, next)
 }
 
 function orSay<T>(decode: () => T, say: Say): T | null {

@@ -32,7 +32,7 @@ export type Story = Awaited<ReturnType<typeof createStory>>
 export function createStory(verify: EcdsaVerify) {
   const findings: Finding[] = []
   const unjudged: Finding[] = []
-  const inForce = createInForce()
+  const inForce = createInForce(verify)
   const requests = new Map<string, Known>()
   const leases = new Set<string>()
   /** By hex of the nonce, hex of what it was used for. */
@@ -72,7 +72,7 @@ export function createStory(verify: EcdsaVerify) {
         return takeWord(fact.of, fact.at, say)
       case 'plain':
         checkClock(fact.at, say)
-        return takePlain(fact, say)
+        return await takePlain(fact, say)
     }
   }
 
@@ -251,19 +251,20 @@ export function createStory(verify: EcdsaVerify) {
     return signed ? known : null
   }
 
-  function takePlain(fact: Fact & { is: 'plain' }, say: Say): void {
+  async function takePlain(fact: Fact & { is: 'plain' }, say: Say): Promise<void> {
     const entry = fact.of
-    const lacks = (message: string) => unjudged.push({ index: fact.index, message })
     switch (entry.kind) {
       case 'trust.initialised':
         if (fact.index !== 0) say('a log begins once')
         return
       case 'trust.changed':
-        return inForce.takeTrust(entry, say)
+        return await inForce.takeTrust(entry, fact.at, say)
       case 'policy.changed':
-        return inForce.takePolicies(entry, say, lacks)
+        return inForce.takePolicies(entry, say)
       case 'roster.changed':
-        return inForce.takeRoster(entry, say, lacks)
+        return await inForce.takeRoster(entry, say)
+      case 'roster.accepted':
+        return inForce.takeAccepted(entry)
       case 'request.approved':
       case 'request.rejected':
       case 'request.expired':
@@ -338,7 +339,6 @@ export function createStory(verify: EcdsaVerify) {
       case 'operation.foreign':
       case 'denials.counted':
       case 'reconciliation.reported':
-      case 'roster.accepted':
       case 'signing.frozen':
       case 'signing.thawed':
       case 'key.created':

@@ -1,25 +1,48 @@
 import { describe, expect, test } from 'vitest'
+import { actMatter } from '../../../src/approval/act.ts'
+import { changeAct, proposeChange, renderChangeRequest } from '../../../src/approval/change.ts'
 import type { AuditEntry } from '../../../src/audit/entry.ts'
 import { createInForce } from '../../../src/audit/verify/in-force.ts'
 import { policySetBytes, policySetDigest } from '../../../src/policy/canonical.ts'
+import { parsePolicySet } from '../../../src/policy/parse.ts'
 import { rosterBytes, withDigest } from '../../../src/policy/parse/roster.ts'
 import type { PolicySet } from '../../../src/policy/policy-set.ts'
 import type { Roster } from '../../../src/policy/roster.ts'
-import { allowAll, policySet, rule } from '../../policy/cases.ts'
+import { acceptancePreimage, renderAcceptance } from '../../../src/trust/acceptance.ts'
+import { keyNamed, verify } from '../../plc/build-log.ts'
+import { NOW, rule } from '../../policy/cases.ts'
+import { officerFiles } from '../../policy/officers.ts'
+import { cliApproval } from '../../approval/cases.ts'
 
 // What the log says is in force, and who may put it there.
 
-const setOf = (fields: Partial<PolicySet> = {}): PolicySet => {
-  const set = policySet({ env: 'prod', ...fields })
-  return { ...set, digest: policySetDigest(set) }
+const prod = (text: string) => text.replace('env: dev', 'env: prod')
+const one = parsePolicySet({
+  ...officerFiles,
+  policy: prod(officerFiles.policy),
+  roster: prod(officerFiles.roster),
+})
+const first = one.roster!
+const withRules = (set: PolicySet): PolicySet => {
+  const changed = { ...set, rules: [...set.rules, rule('MORE')] }
+  return { ...changed, digest: policySetDigest(changed) }
 }
-const one = setOf()
-const two = setOf({ rules: [allowAll, rule('MORE')] })
-const rp = { id: 'example.com', origins: ['https://example.com'] }
-const first = withDigest({ env: 'prod', epoch: 1, previous: null, rp, persons: [] })
-const second = withDigest({ ...first, epoch: 2, previous: first.digest })
+const two = withRules(one)
+/** Erin has one more role. */
+const second = withDigest({
+  ...first,
+  epoch: 2,
+  previous: first.digest,
+  persons: first.persons.map((person) =>
+    person.id === 'erin' ? { ...person, roles: ['custodian'] } : person,
+  ),
+})
 
-type Entry = AuditEntry & { kind: 'policy.changed' | 'roster.changed' | 'trust.changed' }
+type Entry = Extract<
+  AuditEntry,
+  { kind: 'policy.changed' | 'roster.changed' | 'roster.accepted' | 'trust.changed' }
+>
+type Agreed = Extract<AuditEntry, { kind: 'trust.changed' }>['agreed']
 
 const policies = (set: PolicySet): Entry => ({
   kind: 'policy.changed',
@@ -34,76 +57,193 @@ const officers = (roster: Roster): Entry => ({
 const put = (
   sequence: number,
   set: PolicySet,
-  roster: Roster | null = null,
-  by: 'operator' | 'officers' = 'operator',
-): Entry => ({ kind: 'trust.changed', sequence, policies: set.digest, roster, by, agreed: null })
+  fields: { roster?: Roster | null; by?: 'operator' | 'officers'; agreed?: Agreed } = {},
+): Entry => {
+  const { roster = null, by = 'operator', agreed = null } = fields
+  return { kind: 'trust.changed', sequence, policies: set.digest, roster, by, agreed }
+}
 
-function told(...entries: Entry[]): { said: string[]; lacks: string[] } {
-  const inForce = createInForce()
+async function accepted(person: string, roster: Roster): Promise<Entry> {
+  const member = { person, credential: `${person}-cli` }
+  const key = await keyNamed(`${person} cli`)
+  const signature = await key.sign(acceptancePreimage(roster.digest, member))
+  const text = renderAcceptance({
+    roster: Buffer.from(roster.digest).toString('hex'),
+    ...member,
+    signature: Buffer.from(signature).toString('base64url'),
+  })
+  const document = new Uint8Array(Buffer.from(text))
+  return { kind: 'roster.accepted', digest: roster.digest, document }
+}
+
+const firstAccepted = await Promise.all(
+  ['alice', 'bob', 'carol', 'dora'].map(async (person) => await accepted(person, first)),
+)
+/** A log that begins with these officers. */
+const begun = [
+  put(1, one, { roster: first, by: 'officers' }),
+  ...firstAccepted,
+  policies(one),
+  officers(first),
+]
+
+/** What officers of the first epoch approved of it; Carol asked for it an hour ago. */
+async function agreedTo(
+  to: PolicySet,
+  { by = ['alice', 'bob', 'dora'], sequence = 2 }: { by?: string[]; sequence?: number } = {},
+): Promise<NonNullable<Agreed>> {
+  const { request } = proposeChange({
+    from: one,
+    to,
+    audience: 'https://host.example.com',
+    made: new Date(NOW.getTime() - 3_600_000),
+    proposer: 'carol',
+    sequence,
+  })
+  const matter = actMatter(changeAct(request), one)!
+  const fields = { notBefore: Math.floor(NOW.getTime() / 1000), roster: first }
+  const approvals = await Promise.all(
+    by.map(async (person) => await cliApproval(person, { matter, fields })),
+  )
+  return { request: renderChangeRequest(request), approvals }
+}
+
+async function told(...entries: Entry[]): Promise<string[]> {
+  const inForce = createInForce(verify)
   const said: string[] = []
-  const lacks: string[] = []
   const say = (text: string) => said.push(text)
-  const lack = (text: string) => lacks.push(text)
   for (const entry of entries) {
-    if (entry.kind === 'policy.changed') inForce.takePolicies(entry, say, lack)
-    else if (entry.kind === 'trust.changed') inForce.takeTrust(entry, say)
-    else inForce.takeRoster(entry, say, lack)
+    if (entry.kind === 'policy.changed') inForce.takePolicies(entry, say)
+    else if (entry.kind === 'trust.changed') await inForce.takeTrust(entry, NOW.getTime(), say)
+    else if (entry.kind === 'roster.accepted') inForce.takeAccepted(entry)
+    else await inForce.takeRoster(entry, say)
   }
-  return { said, lacks }
+  return said
 }
 
 describe('in production', () => {
-  test('what was put in force may be in force, and once more after a crash', () => {
-    const log = [put(1, one), put(1, one, first), policies(one), officers(first)]
-    expect(told(...log)).toEqual({ said: [], lacks: [] })
+  const none = { ...one, roster: null }
+
+  test('what was put in force may be in force, and once more after a crash', async () => {
+    expect(
+      await told(put(1, none), policies(one), put(2, two), put(2, two), policies(two)),
+    ).toEqual([])
+    expect(await told(...begun)).toEqual([])
   })
 
-  test('other policies than were put there are found', () => {
-    expect(told(put(1, one), policies(two)).said).toEqual([
+  test('other policies than were put there are found', async () => {
+    expect(await told(put(1, one), policies(two))).toEqual([
       'these policies are not what was put in force',
     ])
   })
 
-  test('other officers than were put there are found', () => {
-    expect(told(put(1, one, first), policies(one), officers(second)).said).toEqual([
+  test('other officers than were put there are found', async () => {
+    expect(await told(...begun, officers(second))).toEqual([
       'these officers are not who was put in force',
     ])
   })
 
-  test('no change is left out', () => {
-    expect(told(put(1, one), policies(one), put(3, two)).said).toEqual([
+  test('no change is left out', async () => {
+    expect(await told(put(1, one), policies(one), put(3, two))).toEqual([
       'change 3 of what is in force comes after change 1',
     ])
   })
 
-  test('an operator puts nothing in the place of officers; that these agreed cannot be judged', () => {
-    const begun = [put(1, one, first), policies(one), officers(first)]
-    expect(told(...begun, put(2, one, second)).said).toEqual([
-      'where there are officers, nothing is put in force by the word of an operator',
-    ])
-    expect(told(...begun, put(2, one, second, 'officers'), officers(second))).toEqual({
-      said: [],
-      lacks: ['that the officers before agreed to these cannot be judged here'],
-    })
-  })
-
-  test('nor can it be judged that officers agreed to other policies', () => {
-    const begun = [put(1, one, first), policies(one), officers(first)]
-    expect(told(...begun, put(2, two, first, 'officers'), policies(two))).toEqual({
-      said: [],
-      lacks: ['that the officers agreed to these policies cannot be judged here'],
-    })
-  })
-
-  test('an epoch that does not follow is found', () => {
-    const third = withDigest({ ...first, epoch: 3, previous: first.digest })
-    const log = [put(1, one, first), officers(first), put(2, one, third, 'officers')]
-    expect(told(...log, officers(third)).said).toEqual(['epoch 3 cannot follow 1'])
+  test('the first officers have all accepted', async () => {
+    const [log, rest] = [begun.toSpliced(2, 1), begun.toSpliced(1, 3)]
+    expect(await told(...log)).toEqual(['bob has not accepted'])
+    expect(await told(...rest)).toContain('two officers at least must have accepted')
   })
 })
 
-test('a development instance takes its own files', () => {
-  const dev = setOf({ env: 'dev' })
-  const other = setOf({ env: 'dev', rules: [allowAll, rule('MORE')] })
-  expect(told(policies(dev), put(4, dev), policies(other))).toEqual({ said: [], lacks: [] })
+describe('where officers decide', () => {
+  const officially = async (to: PolicySet, agreed: Agreed, sequence = 2) =>
+    await told(...begun, put(sequence, to, { roster: to.roster, by: 'officers', agreed }))
+
+  test('an operator puts nothing in force', async () => {
+    expect(await told(...begun, put(2, two, { roster: first }))).toEqual([
+      'where there are officers, nothing is put in force by the word of an operator',
+    ])
+  })
+
+  test('other policies are in force by the word of enough of them', async () => {
+    const agreed = await agreedTo(two)
+    expect(await officially(two, agreed)).toEqual([])
+    expect(
+      await told(...begun, put(2, two, { roster: first, by: 'officers', agreed }), policies(two)),
+    ).toEqual([])
+  })
+
+  test('other officers are in force by the word of those before', async () => {
+    const to = { ...one, roster: second }
+    const agreed = await agreedTo(to)
+    expect(
+      await told(
+        ...begun,
+        put(2, one, { roster: second, by: 'officers', agreed }),
+        officers(second),
+      ),
+    ).toEqual([])
+  })
+
+  test.each<[string, () => Promise<Agreed>, RegExp]>([
+    ['nobody’s', async () => null, /does not say what the officers agreed to/],
+    ['too few', async () => await agreedTo(two, { by: ['alice', 'dora'] }), /1 more of security/],
+    ['another set', async () => await agreedTo(withRules(two)), /agreed to something else/],
+    [
+      'another change',
+      async () => await agreedTo(two, { sequence: 3 }),
+      /agreed to something else/,
+    ],
+    [
+      'other bytes',
+      async () => {
+        const { request, approvals } = await agreedTo(two)
+        return { request: request.replace('"carol"', '"alice"'), approvals }
+      },
+      /about something else|asked for this/,
+    ],
+    [
+      'no request',
+      async () => ({ ...(await agreedTo(two)), request: '{}' }),
+      /not written as a request/,
+    ],
+  ])('the word of %s does not count', async (_name, agreed, says) => {
+    expect(await officially(two, await agreed())).toEqual([expect.stringMatching(says)])
+  })
+
+  test('who comes in must have accepted', async () => {
+    const zoe = {
+      id: 'zoe',
+      org: 'acme',
+      roles: ['officer' as const],
+      status: 'active' as const,
+      credentials: [
+        {
+          kind: 'did:key' as const,
+          id: 'zoe-cli',
+          did: (await keyNamed('zoe cli')).did(),
+          from: 0,
+          until: 9_999_999_999,
+        },
+      ],
+    }
+    const third = withDigest({ ...second, persons: [...first.persons, zoe] })
+    const agreed = await agreedTo({ ...one, roster: third })
+    const log = [...begun, put(2, one, { roster: third, by: 'officers', agreed })]
+    expect(await told(...log, officers(third))).toEqual(['zoe has not accepted with zoe-cli'])
+    expect(await told(...log, await accepted('zoe', third), officers(third))).toEqual([])
+  })
+
+  test('an epoch that does not follow is found', async () => {
+    const gap = withDigest({ ...second, epoch: 3 })
+    const agreed = await agreedTo({ ...one, roster: gap })
+    const log = [...begun, put(2, one, { roster: gap, by: 'officers', agreed })]
+    expect(await told(...log, officers(gap))).toEqual(['epoch 3 cannot follow 1'])
+  })
+})
+
+test('a development instance takes its own files', async () => {
+  const dev = parsePolicySet(officerFiles)
+  expect(await told(policies(dev), put(4, dev), policies(withRules(dev)))).toEqual([])
 })

@@ -1,0 +1,87 @@
+import { ActRefused } from '../../approval/act.ts'
+import { isOf, parseChangeRequest, weighChange } from '../../approval/change.ts'
+import { ApprovalError } from '../../approval/error.ts'
+import { verifyApproval } from '../../approval/verify.ts'
+import type { EcdsaVerify } from '../../plc/signature.ts'
+import type { PolicySet } from '../../policy/policy-set.ts'
+import { acceptancesNeeded } from '../../policy/roster-change.ts'
+import type { Roster } from '../../policy/roster.ts'
+import { checkAcceptance, firstEpochLacks, parseAcceptance } from '../../trust/acceptance.ts'
+import type { Acceptance } from '../../trust/acceptance.ts'
+import { TrustError } from '../../trust/error.ts'
+import type { AuditEntry } from '../entry.ts'
+
+export type Trusted = AuditEntry & { kind: 'trust.changed' }
+
+/**
+ * Whether the officers in force agreed to what is put in force, by their own signatures.
+ * @param given.at of the entry, in milliseconds
+ * @returns what is wrong; empty: nothing
+ */
+export async function changeProblems(
+  entry: Trusted,
+  given: {
+    readonly policies: PolicySet
+    readonly roster: Roster
+    readonly at: number
+    readonly verify: EcdsaVerify
+  },
+): Promise<string[]> {
+  const { policies, roster, at, verify } = given
+  if (entry.by === 'operator') {
+    return ['where there are officers, nothing is put in force by the word of an operator']
+  }
+  if (entry.agreed === null) return ['it does not say what the officers agreed to']
+  try {
+    const request = parseChangeRequest(entry.agreed.request)
+    const approvals = []
+    for (const raw of entry.agreed.approvals) {
+      approvals.push(await verifyApproval({ raw, rosters: [roster], verify }))
+    }
+    const isThis =
+      request.sequence === entry.sequence &&
+      request.env === policies.env &&
+      isOf(request.to, { digest: entry.policies, roster: entry.roster })
+    if (!isThis) return ['the officers agreed to something else']
+    weighChange(request, { policies, roster, approvals, now: new Date(at) })
+    return []
+  } catch (error) {
+    if (!(error instanceof ActRefused) && !(error instanceof ApprovalError)) throw error
+    return [`the officers had not agreed: ${error.message}`]
+  }
+}
+
+/**
+ * Whether whoever comes in with an epoch has signed it whole.
+ * @param given.old in force before; null for the first officers, of whom each must have signed
+ * @param given.documents of the acceptances, as they were handed in
+ * @returns what is wrong; empty: nothing
+ */
+export async function acceptanceProblems(given: {
+  readonly old: Roster | null
+  readonly next: Roster
+  readonly documents: readonly Uint8Array[]
+  readonly verify: EcdsaVerify
+}): Promise<string[]> {
+  const { old, next, documents, verify } = given
+  const problems: string[] = []
+  const accepted: Acceptance[] = []
+  for (const document of documents) {
+    try {
+      const acceptance = parseAcceptance(Buffer.from(document).toString('utf8'))
+      await checkAcceptance(acceptance, next, verify)
+      accepted.push(acceptance)
+    } catch (error) {
+      if (!(error instanceof TrustError)) throw error
+      problems.push(error.message)
+    }
+  }
+  if (old === null) return [...problems, ...firstEpochLacks(next, accepted)]
+  const names = new Set(accepted.map((each) => JSON.stringify([each.person, each.credential])))
+  return [
+    ...problems,
+    ...acceptancesNeeded(old, next)
+      .filter(({ person, credential }) => !names.has(JSON.stringify([person, credential])))
+      .map(({ person, credential }) => `${person} has not accepted with ${credential}`),
+  ]
+}
