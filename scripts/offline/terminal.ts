@@ -66,8 +66,9 @@ export function openTerminal(): Terminal {
 
   return {
     askSecret: async (question) => {
-      process.stderr.write(`${question}: `)
+      // Before the question: whoever answers at once would see it on the screen.
       if (isTyped) input.setRawMode(true)
+      process.stderr.write(`${question}: `)
       try {
         return await readAnswer()
       } finally {
