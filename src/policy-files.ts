@@ -19,21 +19,20 @@ const optionalFiles = { roster: 'roster.yaml', notify: 'notify.yaml' } as const
  */
 export async function loadPolicySet(dir: string): Promise<PolicySet> {
   const policies = await readPolicySet(dir)
-  refuseWitness(dir, policies)
-  const [refused] = refusals(policies, new Date())
-  if (refused === undefined) return policies
-  throw new ConfigError(
-    `HOLDFAST_POLICIES_DIR: ${dir}: ${refused.check}: ${refused.message} (scripts/holdfast policy check)`,
-  )
+  const refused = whyNotLoaded(policies, new Date())
+  if (refused === null) return policies
+  throw new ConfigError(`HOLDFAST_POLICIES_DIR: ${dir}: ${refused} (scripts/holdfast policy check)`)
 }
 
-/** Nothing here checks a cosigned checkpoint before a key is used, so no rule may count on it. */
-function refuseWitness(dir: string, { rules }: PolicySet): void {
-  const rule = rules.find(({ require: asked }) => asked !== 'none' && asked.witness)
-  if (rule === undefined) return
-  throw new ConfigError(
-    `HOLDFAST_POLICIES_DIR: ${dir}/policy.yaml: rule ${rule.id}: witness: the service cannot wait for a witness yet`,
-  )
+/** Why no service starts with a set, and no officer puts it in force; null: it may be loaded. */
+export function whyNotLoaded(policies: PolicySet, now: Date): string | null {
+  // Nothing here checks a cosigned checkpoint before a key is used, so no rule may count on it.
+  const rule = policies.rules.find(({ require: asked }) => asked !== 'none' && asked.witness)
+  if (rule !== undefined) {
+    return `policy.yaml: rule ${rule.id}: witness: the service cannot wait for a witness yet`
+  }
+  const [refused] = refusals(policies, now)
+  return refused === undefined ? null : `${refused.check}: ${refused.message}`
 }
 
 /** Without what the analysis has to say of it. @throws ConfigError as above */

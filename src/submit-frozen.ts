@@ -21,10 +21,12 @@ export function unlessFrozen(
   deps: {
     readonly trust: TrustGate
     readonly policies: Pick<PolicySet, 'callers'>
+    /** Whether there is a signature to send on; there comes none while it is frozen. */
+    readonly isSigned: (input: { caller: string; requestId: string }) => Promise<boolean>
     readonly allow: (entry: Allowed) => Promise<void>
   },
 ): Submit {
-  const { trust, policies, allow } = deps
+  const { trust, policies, isSigned, allow } = deps
   return async (input) => {
     const { cause, frozen } = await trust.look()
     if (cause !== null) return { kind: 'busy', message: `signing is stopped: ${cause}` }
@@ -33,7 +35,10 @@ export function unlessFrozen(
     const freezes = freezesOf(frozen, { caller, keys })
     const [freeze] = freezes
     if (freeze === undefined) return await submit(input)
-    if (officer === null) return { kind: 'frozen', message: frozenText(freeze) }
+    // Nothing is allowed of what is not signed: the log would tell of sending on what is not there.
+    if (officer === null || !(await isSigned(input))) {
+      return { kind: 'frozen', message: frozenText(freeze) }
+    }
     const own = freezes.find(({ by }) => by === `person:${officer}`)
     if (own !== undefined) {
       const message = `${officer} has frozen this (${own.scope}); another officer may send it on`

@@ -135,7 +135,7 @@ export function createUseCases(parts: UseCaseParts): UseCases {
     showAsked: createShowAsked({ ...approving, now: () => new Date() }),
     sweep: async () => await sweep(db),
     signRequest: createSignRequest({ find, signNow }),
-    submit: measuredAction(metrics, 'submit', submitUnlessFrozen(createSubmit(submission), parts)),
+    submit: measuredAction(metrics, 'submit', submitUnlessFrozen(submission, parts)),
     cancel: measuredAction(metrics, 'cancel', createCancel(db)),
     reconcile: async (signal) => await reconcile(submission, signal),
     follow: async (signal) => await follow(parts, reading, signal),
@@ -199,10 +199,11 @@ function gated(
   }
 }
 
-function submitUnlessFrozen(submit: Submit, { trust, policies, db }: UseCaseParts): Submit {
-  return unlessFrozen(submit, {
+function submitUnlessFrozen(deps: SubmitDeps, { trust, policies, db }: UseCaseParts): Submit {
+  return unlessFrozen(createSubmit(deps), {
     trust,
     policies,
+    isSigned: async (input) => (await deps.submissions.find(input))?.recorded != null,
     allow: async (entry) => await recordTrust(db, [entry]),
   })
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ApprovalError } from './error.ts'
+import { jsonOf } from './json.ts'
 import { MAX_EVIDENCE_BYTES } from './evidence.ts'
 import type { RawApproval } from './evidence.ts'
 import { MAX_STATEMENT_BYTES } from './statement.ts'
@@ -33,12 +34,4 @@ export function parseApprovalFile(text: string, file: string): RawApproval {
     if (renderApprovalFile(approval) === text) return approval
   }
   throw new ApprovalError('malformed', `${file}: is not written as an approval is`)
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }

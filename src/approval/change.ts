@@ -9,6 +9,7 @@ import type { Roster } from '../policy/roster.ts'
 import { ActRefused, weighAct } from './act.ts'
 import type { AskedAct } from './act.ts'
 import { ApprovalError } from './error.ts'
+import { jsonOf } from './json.ts'
 import type { VerifiedApproval } from './verify.ts'
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
@@ -208,14 +209,6 @@ function setOf({ policies, roster }: z.infer<typeof bytesOfSet>, file: string): 
   } catch (cause) {
     if (!(cause instanceof PolicyError)) throw cause
     throw malformed(file, cause.message)
-  }
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
   }
 }
 

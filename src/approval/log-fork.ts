@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { z } from 'zod'
 import type { AskedAct } from './act.ts'
 import { ApprovalError } from './error.ts'
+import { jsonOf } from './json.ts'
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const count = z.int().nonnegative()
@@ -60,13 +61,5 @@ export function logForkAct(request: LogForkRequest): AskedAct {
     made: new Date(made),
     display: renderLogFork(request),
     acts: [{ class: 'log-fork', key: 'none' }],
-  }
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
   }
 }

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { z } from 'zod'
 import type { AskedAct } from './act.ts'
 import { ApprovalError } from './error.ts'
+import { jsonOf } from './json.ts'
 
 const schema = z.strictObject({
   format: z.literal('holdfast/thaw/v1'),
@@ -47,13 +48,5 @@ export function thawAct(request: ThawRequest): AskedAct {
     made: new Date(made),
     display: renderThaw(request),
     acts: [{ class: 'thaw', key: 'none' }],
-  }
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
   }
 }

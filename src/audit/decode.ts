@@ -32,6 +32,8 @@ const limitUse = read.fields<LimitUse>({
   alarm: bool,
 })
 
+const approvals = list(read.fields({ statement: bytes, evidence: bytes }))
+
 const person = read.fields<QuorumNode & { kind: 'person' }>({
   kind: oneOf(['person']),
   id: text,
@@ -171,7 +173,7 @@ const shapes: {
       origin: text,
       checkpointKey: text,
       request: bytes,
-      approvals: read.list(read.fields({ statement: bytes, evidence: bytes })),
+      approvals,
     },
   ],
   'ceremony.imported': [{ ceremony: text, intent: bytes, result: bytes, operations: count }],
@@ -196,7 +198,7 @@ const shapes: {
       agreed: orNull(
         read.fields({
           request: text,
-          approvals: list(read.fields({ statement: bytes, evidence: bytes })),
+          approvals,
         }),
       ),
     },
@@ -206,7 +208,7 @@ const shapes: {
     {
       frozen: list(text),
       request: orNull(bytes),
-      approvals: list(read.fields({ statement: bytes, evidence: bytes })),
+      approvals,
     },
   ],
   'roster.accepted': [{ digest: bytes, document: bytes }],

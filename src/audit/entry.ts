@@ -20,7 +20,8 @@ export type Standing = Pick<PreviousOperation, 'owner' | 'nullified' | 'ours'> &
 }
 
 /** A statement, and what proves who made it. */
-type Said = RequestId & { readonly statement: Uint8Array; readonly evidence: Uint8Array }
+type RawApproval = { readonly statement: Uint8Array; readonly evidence: Uint8Array }
+type Said = RequestId & RawApproval
 
 /** All that is needed to judge a request again from the log alone. */
 export type JudgedRequest = RequestId & {
@@ -137,10 +138,7 @@ export type AuditEntry =
       readonly origin: string
       readonly checkpointKey: string
       readonly request: Uint8Array
-      readonly approvals: readonly {
-        readonly statement: Uint8Array
-        readonly evidence: Uint8Array
-      }[]
+      readonly approvals: readonly RawApproval[]
     }
   /** In force in the directory, and signed by nobody here; `deadline`: until then it can be undone. */
   | {
@@ -199,10 +197,7 @@ export type AuditEntry =
       /** What the officers of before agreed to, and how they said so; null where there were none. */
       readonly agreed: {
         readonly request: string
-        readonly approvals: readonly {
-          readonly statement: Uint8Array
-          readonly evidence: Uint8Array
-        }[]
+        readonly approvals: readonly RawApproval[]
       } | null
     }
   /** Nothing is signed for this scope (`all`, `caller NAME`, `key ID`), by `person:ID` or the `operator`. */
@@ -212,10 +207,7 @@ export type AuditEntry =
       readonly kind: 'signing.thawed'
       readonly frozen: readonly string[]
       readonly request: Uint8Array | null
-      readonly approvals: readonly {
-        readonly statement: Uint8Array
-        readonly evidence: Uint8Array
-      }[]
+      readonly approvals: readonly RawApproval[]
     }
   /** A member of that epoch has signed it whole: their acceptance, a JSON document, verbatim. */
   | {

@@ -90,7 +90,8 @@ export const describedRoutes: readonly DescribedRoute[] = [
       'The log is read before and after. What holds is said by `state`: `confirmed` when the log shows ' +
       'the operation, whatever the directory answered; `submitted` when it was accepted and the log ' +
       'could not be read since; `returned` after a refusal (200) or without an answer (202), both in ' +
-      '`submission`. It may be repeated.',
+      '`submission`. It may be repeated. An officer sends on what any caller had signed; during a freeze ' +
+      'nobody else does, nor the officer who froze (`FROZEN`).',
     id: requestId,
     answers: {
       200: shown('confirmed, or refused by the directory'),

@@ -41,6 +41,22 @@ export function acceptancesNeeded(old: Roster | null, next: Roster): Acceptance[
   )
 }
 
+/** Who comes in with `next` and has not accepted, in words; empty: everybody has. */
+export function acceptancesLacking(
+  old: Roster | null,
+  next: Roster,
+  accepted: readonly Acceptance[],
+): string[] {
+  return acceptancesNeeded(old, next)
+    .filter(
+      (needed) =>
+        !accepted.some(
+          ({ person, credential }) => person === needed.person && credential === needed.credential,
+        ),
+    )
+    .map(({ person, credential }) => `${person} has not accepted with ${credential}`)
+}
+
 /**
  * The form of a whole chain from epoch 1: each step as `stepProblems` asks, and no key that was ever
  * one person's is another's in any later epoch. Who agreed to each step is judged by `weighChange`.

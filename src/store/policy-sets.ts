@@ -102,9 +102,7 @@ export async function findPolicySet(db: Database, wanted: Wanted): Promise<Polic
  * @returns null where one of them is not kept
  */
 export async function findRosterChain(db: Database, newest: Roster): Promise<Roster[] | null> {
-  const rows = await db
-    .selectDistinct({ digest: policySets.roster, roster: policySets.rosterSet })
-    .from(policySets)
+  const rows = await db.selectDistinct({ roster: policySets.rosterSet }).from(policySets)
   const chain = [newest]
   for (let { previous } = newest; previous !== null; previous = chain[0]!.previous) {
     const named = previous

@@ -146,6 +146,13 @@ describe('a freeze by one officer', () => {
       code: 1,
       said: expect.stringContaining('alice has frozen this (caller pds)'),
     })
+    // Of what is not signed nothing is sent on, and nobody's word is kept.
+    const { id } = await pds().propose({
+      key: 'pds',
+      operation: genesisOf(`freeze-${(accounts += 1)}`, [keyDid]),
+    })
+    const unsigned = await run(['requests', 'submit', id, '--url', url, ...asOfficer('bob')])
+    expect(unsigned.code).toBe(1)
     expect(await submit('bob')).toMatchObject({ code: 0 })
     expect((await pds().readRequest(signedBefore)).state).toBe('confirmed')
     await expectFrozen('caller pds')

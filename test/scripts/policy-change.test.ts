@@ -4,15 +4,18 @@ import { keyNamed } from '../plc/build-log.ts'
 import { acceptAs, beginWithOfficers, openOfficersHome } from '../support/officers-home.ts'
 import type { Checked, OfficersHome } from '../support/officers-home.ts'
 import { outsidePool } from '../support/postgres.ts'
+import { withService } from '../support/with-service.ts'
 
 // Other policies and other officers, where officers decide: `env: prod`, by the commands that people type.
 
 const MORE = '  - { id: MORE, match: { op: [update], key: [online], diff: any }, require: none }\n'
 
 let home: OfficersHome
-let first: Checked
+let first: Checked & { readonly vkey: string }
 beforeAll(async () => {
   home = await openOfficersHome()
+  // Somebody started the service before "trust init": nothing is in force by that.
+  await withService(home, async () => {})
   first = await beginWithOfficers(home)
 })
 afterAll(async () => await home.remove())
@@ -135,6 +138,26 @@ describe('other policies', () => {
     await home.writePolicy('')
   })
 
+  test('are what they were for a command that died before the record; it is run again', async () => {
+    await home.writePolicy(MORE)
+    const { words } = await propose('died', 'alice')
+    for (const person of ['bob', 'carol']) await speak('approve', 'died', { person, words })
+    const { sequence } = await show()
+    const outside = outsidePool(home.database)
+    // The entry is written, and what comes after it fails.
+    await outside.query('alter table notices rename to notices_away')
+    expect((await adopt('died')).code).toBe(3)
+    await outside.query('alter table notices_away rename to notices')
+    await outside.end()
+    expect((await show()).sequence).toBe(sequence)
+    expect(await adopt('died')).toMatchObject({ code: 0, err: '' })
+    expect((await show()).sequence).toBe(sequence + 1)
+    // Whoever was told that it failed, and it had not, changes nothing by trying again.
+    expect(JSON.parse((await adopt('died')).out)).toEqual({ adopted: false })
+    await home.writePolicy('')
+    await change('died-back', ['bob', 'carol'])
+  })
+
   test('that one officer rejects are never in force, whoever approved them', async () => {
     await home.writePolicy(MORE)
     const proposed = await propose('rejected', 'alice')
@@ -144,6 +167,13 @@ describe('other policies', () => {
     const rejected = await speak('reject', 'rejected', { person: 'dan', words: proposed.words })
     expect(rejected.code).toBe(0)
     expect((await adopt('rejected')).err).toContain('dan has rejected it')
+    // Who has approved may still say no.
+    const again = await propose('second-thoughts', 'alice')
+    for (const person of ['bob', 'carol']) {
+      expect((await speak('approve', 'second-thoughts', { person, ...again })).code).toBe(0)
+    }
+    expect((await speak('reject', 'second-thoughts', { person: 'bob', ...again })).code).toBe(0)
+    expect((await adopt('second-thoughts')).err).toContain('bob has rejected it')
     await home.writePolicy('')
   })
 })
@@ -155,6 +185,13 @@ describe('other officers', () => {
     const { did } = { did: (await keyNamed('zoe cli')).did() }
     const file = home.path('zoe')
     const asked = ['officers', 'add', 'zoe', '--org', 'acme', '--did', did]
+    // What would be refused is refused before roster.yaml is another one.
+    const before = await readFile(home.path('policies/roster.yaml'), 'utf8')
+    expect((await home.run([...asked, '--proposer', 'mallory', '--out', file])).code).toBe(1)
+    expect(
+      (await home.run([...asked, '--proposer', 'alice', '--out', home.path('more')])).err,
+    ).toContain('is there already')
+    expect(await readFile(home.path('policies/roster.yaml'), 'utf8')).toBe(before)
     const { words, says } = await home.json<Proposed>([
       ...asked,
       '--proposer',
@@ -223,5 +260,25 @@ describe('other officers', () => {
     expect(gone.err).toContain('person carol is gone')
     await writeFile(path, text)
     await home.writePolicy('')
+  })
+})
+
+test('an auditor judges all of it again from the export alone', async () => {
+  await withService(home, async ({ auditLog }) => {
+    while ((await auditLog.sequence()) > 0);
+    await auditLog.look()
+    expect(auditLog.gate.cause()).toBeNull()
+  })
+  const folder = home.path('export')
+  await home.json(['audit', 'export', folder])
+  const card = home.path('card.yaml')
+  await writeFile(card, `trust: holdfast/trust/v1\nlog: "${first.vkey}"\nwitnesses: []\n`)
+  const kept = ['--checkpoint', `${folder}/checkpoint`]
+  const { code, out } = await home.run(['audit', 'verify', folder, '--trust', card, ...kept])
+  expect({ code, ...JSON.parse(out) }).toMatchObject({
+    code: 0,
+    verdict: 'sound',
+    findings: [],
+    missing: [],
   })
 })

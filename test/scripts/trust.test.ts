@@ -3,15 +3,14 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { toConfig, toSecrets } from '../../src/config.ts'
-import { createContext } from '../../src/context.ts'
-import { createLogger } from '../../src/logger.ts'
+import type { Context } from '../../src/context.ts'
 import { decodeTrust } from '../../src/trust/record.ts'
 import { keyNamed } from '../plc/build-log.ts'
 import type { TestDatabase } from '../support/postgres.ts'
 import { createTestDatabase, outsidePool } from '../support/postgres.ts'
 import { runCommand } from '../support/run-command.ts'
 import type { Ran } from '../support/run-command.ts'
+import { withService } from '../support/with-service.ts'
 
 // What is in force, in `env: prod`, on a real Postgres and by the commands that operators type.
 
@@ -40,27 +39,11 @@ rules:
 `,
   )
 
-/** The service as a start makes it; without its doors. */
-async function withService<T>(
-  use: (context: Awaited<ReturnType<typeof createContext>>) => Promise<T>,
-): Promise<T> {
-  const log = createLogger()
-  log.level = 'silent'
-  const context = await createContext({
-    config: toConfig(env, dir),
-    secrets: toSecrets(env),
-    log,
-    withSigners: true,
-  })
-  try {
-    return await use(context)
-  } finally {
-    await context.close()
-  }
-}
+const asService = async <T>(use: (context: Context) => Promise<T>) =>
+  await withService({ env, dir }, use)
 
 const trustPart = async () =>
-  await withService(async ({ policies, readiness }) => {
+  await asService(async ({ policies, readiness }) => {
     const { parts, warnings } = await readiness()
     return {
       policySet: Buffer.from(policies.digest).toString('hex'),
@@ -134,7 +117,7 @@ describe('what is in force', () => {
   })
 
   test('is the candidate once its words are typed; whoever runs meanwhile stops', async () => {
-    await withService(async ({ readiness, db, auditLog }) => {
+    await asService(async ({ readiness, db, auditLog }) => {
       expect((await readiness()).parts['trust']?.ok).toBe(true)
       await json(['policy', 'adopt'], `${second.words}\n`)
       const { parts } = await readiness()

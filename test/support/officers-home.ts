@@ -12,6 +12,7 @@ import type { Ran } from './run-command.ts'
 
 /** A host in `env: prod` whose policies ask officers, and the officers' own machines: one folder, real commands. */
 export type OfficersHome = {
+  readonly dir: string
   readonly path: (name: string) => string
   readonly env: Readonly<Record<string, string>>
   readonly database: TestDatabase
@@ -92,6 +93,7 @@ export async function openOfficersHome(): Promise<OfficersHome> {
   const run = async (args: readonly string[], input = '') =>
     await runCommand([...args, '--json'], { env, cwd: dir, input })
   return {
+    dir,
     path,
     env,
     database,
@@ -115,15 +117,18 @@ export async function openOfficersHome(): Promise<OfficersHome> {
   }
 }
 
-/** Begins the log with these officers, each of whom has accepted. */
-export async function beginWithOfficers(home: OfficersHome): Promise<Checked> {
+/** Begins the log with these officers, each of whom has accepted. @returns with the line for auditors */
+export async function beginWithOfficers(
+  home: OfficersHome,
+): Promise<Checked & { readonly vkey: string }> {
   const checked = await home.json<Checked>(['policy', 'check'])
   const accepted: string[] = []
   for (const person of ['alice', 'bob', 'carol', 'dan']) {
     accepted.push('--accepted', await acceptAs(home, person, checked.roster.words))
   }
-  await home.json(['trust', 'init', ...accepted], `${checked.words}\n${checked.roster.words}\n`)
-  return checked
+  const typed = `${checked.words}\n${checked.roster.words}\n`
+  const { vkey } = await home.json<{ vkey: string }>(['trust', 'init', ...accepted], typed)
+  return { ...checked, vkey }
 }
 
 /** @returns the file */

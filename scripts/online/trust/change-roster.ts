@@ -11,7 +11,7 @@ import type { Role, Roster } from '../../../src/policy/roster.ts'
 import { readPolicyFiles } from '../../../src/policy-files.ts'
 import { Refusal } from '../../offline/command.ts'
 import { print, printJson, UsageError, withContext } from '../command.ts'
-import { propose } from './propose.ts'
+import { propose, requireFree, requireProposer } from './propose.ts'
 
 export const changeRosterUsage =
   'officers add PERSON --did DID-KEY [--org ORG] [--role ROLE]… [--credential NAME] [--until TIME] --proposer ID --out FILE | ' +
@@ -52,8 +52,10 @@ export async function changeRoster(verb: 'add' | 'remove', args: string[]): Prom
         'the policy files are a candidate already: propose it (policy propose), or bring back what is in force',
       )
     }
-    if (env !== 'dev' && (values.out === undefined || values.proposer === undefined)) {
-      throw new UsageError(changeRosterUsage)
+    if (env !== 'dev') {
+      if (values.out === undefined) throw new UsageError(changeRosterUsage)
+      requireProposer(roster, values.proposer ?? null)
+      await requireFree(values.out)
     }
     const edit = editOf(verb, person, { ...values, roster })
     await writeNext(policiesDir, { roster, edit })

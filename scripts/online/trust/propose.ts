@@ -1,3 +1,4 @@
+import { lstat } from 'node:fs/promises'
 import { actMatter } from '../../../src/approval/act.ts'
 import {
   changeAct,
@@ -10,6 +11,7 @@ import { publicOrigin } from '../../../src/config.ts'
 import type { Context } from '../../../src/context.ts'
 import { writeOnce } from '../../../src/files/write-once.ts'
 import { escapeText } from '../../../src/plc/text.ts'
+import type { Roster } from '../../../src/policy/roster.ts'
 import { addNotice } from '../../../src/store/notices.ts'
 import { decodeTrust } from '../../../src/trust/record.ts'
 import { Refusal } from '../../offline/command.ts'
@@ -30,6 +32,7 @@ export type Proposed = {
  */
 export async function propose(proposed: Proposed): Promise<number> {
   return await withContext(async (context) => {
+    await requireFree(proposed.path)
     const change = await describe(context, proposed.proposer)
     const words = wordsOf(changeDigest(change.request))
     await tellOfficers(context, change, words)
@@ -47,6 +50,18 @@ export async function propose(proposed: Proposed): Promise<number> {
   })
 }
 
+/** Before anybody is told, or roster.yaml is written. @throws Refusal */
+export async function requireFree(path: string): Promise<void> {
+  if ((await lstat(path).catch(() => null)) === null) return
+  throw new Refusal(`${escapeText(path)}: is there already`)
+}
+
+/** @throws Refusal */
+export function requireProposer(roster: Roster, proposer: string | null): void {
+  if (roster.persons.some(({ id }) => id === proposer)) return
+  throw new Refusal('--proposer: who asks, by the id in the roster; they do not approve it')
+}
+
 async function describe(context: Context, proposer: string | null): Promise<Change> {
   const { auditLog, policies, candidate, config } = context
   const trust = (await auditLog.held.read())?.trust ?? null
@@ -61,9 +76,7 @@ async function describe(context: Context, proposer: string | null): Promise<Chan
     throw new Refusal(`policy.yaml: env: ${candidate.env}: this log is one of ${policies.env}`)
   }
   await requireSuccession(context, { old: policies.roster, next: candidate.roster })
-  if (policies.roster.persons.every(({ id }) => id !== proposer)) {
-    throw new Refusal('--proposer: who asks, by the id in the roster; they do not approve it')
-  }
+  requireProposer(policies.roster, proposer)
   const change = proposeChange({
     from: policies,
     to: candidate,

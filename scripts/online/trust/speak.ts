@@ -3,8 +3,8 @@ import { actMatter } from '../../../src/approval/act.ts'
 import { changeAct, changeDigest, parseChange } from '../../../src/approval/change.ts'
 import type { Change } from '../../../src/approval/change.ts'
 import { escapeText } from '../../../src/plc/text.ts'
-import { refusals } from '../../../src/policy/analyse.ts'
 import type { Roster } from '../../../src/policy/roster.ts'
+import { whyNotLoaded } from '../../../src/policy-files.ts'
 import { readText, Refusal } from '../../offline/command.ts'
 import { openTerminal } from '../../offline/terminal.ts'
 import { print, printJson, UsageError } from '../command.ts'
@@ -40,12 +40,13 @@ export async function speakOfChange(
     await askWords(terminal, { what: 'the request', digest }, 'policy propose')
     return await withOfficerKey(values, { usage: speakUsage, terminal }, async (key) => {
       const said = { matter, roster, key, decision }
-      const person = await writeApproval(said, (id) => `${path}.${id}.json`)
+      // A file of its own: who has approved can still say no.
+      const pathOf = (id: string) =>
+        decision === 'approve' ? `${path}.${id}.json` : `${path}.${id}.rejected.json`
+      const person = await writeApproval(said, pathOf)
+      const done = decision === 'approve' ? 'approved' : 'rejected'
       if (values.json) printJson({ person, decision })
-      else {
-        const done = decision === 'approve' ? 'approved' : 'rejected'
-        print(`${done} by ${person}: ${escapeText(`${path}.${person}.json`)}`)
-      }
+      else print(`${done} by ${person}: ${escapeText(pathOf(person))}`)
       return 0
     })
   } finally {
@@ -68,7 +69,7 @@ function askedOf({ request, from }: Change): {
 
 /** A set that no service would start with stops everything once it is in force. */
 function requireSound({ to }: Change): void {
-  const [refused] = refusals(to, new Date())
-  if (refused === undefined) return
-  throw new Refusal(`what is asked for is not sound: ${refused.check}: ${refused.message}`)
+  const refused = whyNotLoaded(to, new Date())
+  if (refused === null) return
+  throw new Refusal(`what is asked for is not sound: ${refused}`)
 }

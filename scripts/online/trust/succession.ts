@@ -1,5 +1,5 @@
 import type { Context } from '../../../src/context.ts'
-import { acceptancesNeeded, chainProblems } from '../../../src/policy/roster-change.ts'
+import { acceptancesLacking, chainProblems } from '../../../src/policy/roster-change.ts'
 import type { Roster } from '../../../src/policy/roster.ts'
 import { findRosterChain } from '../../../src/store/policy-sets.ts'
 import type { Acceptance } from '../../../src/trust/acceptance.ts'
@@ -28,14 +28,7 @@ export function requireAccepted(
   { old, next }: { readonly old: Roster; readonly next: Roster },
   accepted: readonly Acceptance[],
 ): void {
-  const lacks = acceptancesNeeded(old, next)
-    .filter(
-      (needed) =>
-        !accepted.some(
-          ({ person, credential }) => person === needed.person && credential === needed.credential,
-        ),
-    )
-    .map(({ person, credential }) => `${person} has not accepted with ${credential}`)
+  const lacks = acceptancesLacking(old, next, accepted)
   if (lacks.length === 0) return
   throw new Refusal(`${lacks.join('; ')} (officers accept --out FILE, then --accepted FILE)`)
 }

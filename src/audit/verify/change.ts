@@ -4,7 +4,7 @@ import { ApprovalError } from '../../approval/error.ts'
 import { verifyApproval } from '../../approval/verify.ts'
 import type { EcdsaVerify } from '../../plc/signature.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
-import { acceptancesNeeded } from '../../policy/roster-change.ts'
+import { acceptancesLacking } from '../../policy/roster-change.ts'
 import type { Roster } from '../../policy/roster.ts'
 import { checkAcceptance, firstEpochLacks, parseAcceptance } from '../../trust/acceptance.ts'
 import type { Acceptance } from '../../trust/acceptance.ts'
@@ -77,11 +77,5 @@ export async function acceptanceProblems(given: {
     }
   }
   if (old === null) return [...problems, ...firstEpochLacks(next, accepted)]
-  const names = new Set(accepted.map((each) => JSON.stringify([each.person, each.credential])))
-  return [
-    ...problems,
-    ...acceptancesNeeded(old, next)
-      .filter(({ person, credential }) => !names.has(JSON.stringify([person, credential])))
-      .map(({ person, credential }) => `${person} has not accepted with ${credential}`),
-  ]
+  return [...problems, ...acceptancesLacking(old, next, accepted)]
 }

@@ -22,6 +22,8 @@ export type InForce = ReturnType<typeof createInForce>
 export function createInForce(verify: EcdsaVerify) {
   const policies = new Map<string, PolicySet>()
   const rosters: Roster[] = []
+  /** The epochs that were put in force; what a service recorded before the first change is none of them. */
+  const chain: Roster[] = []
   let set: PolicySet | null = null
   let trusted: Trusted | null = null
   let roster: Roster | null = null
@@ -52,25 +54,31 @@ export function createInForce(verify: EcdsaVerify) {
     if (binds(next, trusted) && !isEqual(next.digest, trusted.roster?.digest ?? null)) {
       say('these officers are not who was put in force')
     }
-    if (roster === null || !isEqual(next.digest, roster.digest)) {
-      await checkSuccession(next, say)
-    }
+    if (roster?.env === 'prod' && next.env === 'dev') say('env changes from prod to dev')
     if (!rosters.some((known) => isEqual(known.digest, next.digest))) rosters.push(next)
     roster = next
+    await settle(say)
   }
 
-  /** A development instance takes whatever its own files say; it cannot become one of production. */
-  async function checkSuccession(next: Roster, say: Say): Promise<void> {
-    if (next.env === 'dev' && roster?.env !== 'prod') return
-    const before = rosters.length === 0 ? [] : chainProblems(rosters)
-    const after = chainProblems([...rosters, next])
+  /**
+   * Once both are there, a change that names officers and these themselves: whether they follow those before,
+   * and whether who comes in has accepted. Asked again at the latest where a key is used.
+   */
+  async function settle(say: Say): Promise<void> {
+    const named = trusted?.roster?.digest
+    const next = rosters.find(({ digest }) => named !== undefined && isEqual(digest, named))
+    if (next === undefined || next.env === 'dev') return
+    const old = chain.at(-1) ?? null
+    if (isEqual(old?.digest ?? null, next.digest)) return
+    const before = old === null ? [] : chainProblems(chain)
+    const after = chainProblems([...chain, next])
     for (const problem of after.filter((each) => !before.includes(each))) say(problem)
-    const found = await acceptanceProblems({ old: roster, next, documents, verify })
+    const found = await acceptanceProblems({ old, next, documents, verify })
     found.forEach(say)
-    documents = []
+    chain.push(next)
   }
 
-  /** They are judged with the officers that they are about, who come after them. */
+  /** They are judged with the officers that they are about. */
   function takeAccepted({ document }: AuditEntry & { kind: 'roster.accepted' }): void {
     documents.push(document)
   }
@@ -78,17 +86,19 @@ export function createInForce(verify: EcdsaVerify) {
   /** Written before the trust record is changed: who died in between has it written once more. */
   async function takeTrust(entry: Trusted, at: number, say: Say): Promise<void> {
     const last = trusted?.sequence ?? 0
+    if (entry.sequence > last) await settle(say)
     trusted = entry
     documents = []
     if (set?.env === 'dev') return
     if (entry.sequence !== last + 1 && (entry.sequence !== last || last === 0)) {
       say(`change ${entry.sequence} of what is in force comes after change ${last}`)
     }
-    if (roster === null || set === null) {
+    const officers = chain.at(-1)
+    if (officers === undefined || set === null) {
       if (entry.agreed !== null) say('there was no officer to agree to it')
       return
     }
-    const found = await changeProblems(entry, { policies: set, roster, at, verify })
+    const found = await changeProblems(entry, { policies: set, roster: officers, at, verify })
     found.forEach(say)
   }
 
@@ -97,6 +107,7 @@ export function createInForce(verify: EcdsaVerify) {
     takeAccepted,
     takePolicies,
     takeRoster,
+    settle,
     set: (): PolicySet | null => set,
     roster: (): Roster | null => roster,
     known: { policies, rosters } satisfies KnownRules as KnownRules,

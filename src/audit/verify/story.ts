@@ -9,6 +9,13 @@ import { createInForce, hexOf } from './in-force.ts'
 /** Transactions commit in another order than their clocks say, within bounds far below this. */
 const CLOCK_MS = 60_000
 
+/** Written by whoever begins or mends the log, at once, while others wait to be taken in. */
+const ofTheLog: ReadonlySet<string> = new Set([
+  'trust.initialised',
+  'database.restored',
+  'log.forked',
+])
+
 type State = 'proposed' | 'denied' | 'intended' | 'produced' | 'confirmed' | 'ended' | 'replaced'
 
 /** A request as the log tells it up to here. */
@@ -63,6 +70,7 @@ export function createStory(verify: EcdsaVerify) {
         return takeJudged(fact.of, fact.at, say)
       case 'intended':
         checkClock(fact.at, say)
+        await inForce.settle(say)
         return takeIntended(fact.of, fact.at, say)
       case 'produced':
         checkClock(fact.at, say)
@@ -71,16 +79,17 @@ export function createStory(verify: EcdsaVerify) {
         checkClock(fact.at, say)
         return takeWord(fact.of, fact.at, say)
       case 'plain':
-        checkClock(fact.at, say)
+        checkClock(fact.at, say, ofTheLog.has(fact.of.kind))
         return await takePlain(fact, say)
     }
   }
 
   type Say = (message: string) => void
 
-  function checkClock(at: number, say: Say): void {
+  /** @param ahead it stands before what waited for it, which may be older by any time */
+  function checkClock(at: number, say: Say, ahead = false): void {
     if (at < newest - CLOCK_MS) say('its time is more than a minute before one that came earlier')
-    newest = Math.max(newest, at)
+    if (!ahead) newest = Math.max(newest, at)
   }
 
   async function takeDeferred({ index, body }: Fact & { is: 'deferred' }): Promise<void> {

@@ -63,7 +63,7 @@ export function createV1(deps: V1Deps): Hono<V1Env> {
   })
   v1.post('/requests/:id/submit', async (c) => {
     refuseBody(c.var.received)
-    // During a freeze it is an officer who sends on what was signed before, whoever had it signed.
+    // An officer may send on what any caller had signed: during a freeze nobody else does.
     const view = await submit(await ownOf({ ...namedBy(c), any: true }, deps), deps)
     return c.json(view, statusOf(view, 200))
   })

@@ -118,6 +118,8 @@ async function told(...entries: Entry[]): Promise<string[]> {
     else if (entry.kind === 'roster.accepted') inForce.takeAccepted(entry)
     else await inForce.takeRoster(entry, say)
   }
+  // As where a key is used.
+  await inForce.settle(say)
   return said
 }
 
@@ -147,6 +149,16 @@ describe('in production', () => {
     expect(await told(put(1, one), policies(one), put(3, two))).toEqual([
       'change 3 of what is in force comes after change 1',
     ])
+  })
+
+  test('what a service recorded before anything was put in force is no change of it', async () => {
+    const { digest: _, ...draft } = { ...first, rp: second.rp, persons: first.persons.slice(0, 4) }
+    const recorded = [policies(two), officers(withDigest(draft)), policies(one), officers(first)]
+    const init = [put(1, one, { roster: first, by: 'officers' }), ...firstAccepted]
+    expect(await told(...recorded, ...init)).toEqual([])
+    // Who died before the record was changed has it written once more.
+    expect(await told(...recorded, ...init, ...init)).toEqual([])
+    expect(await told(...recorded, ...init.toSpliced(1, 1))).toEqual(['alice has not accepted'])
   })
 
   test('the first officers have all accepted', async () => {
