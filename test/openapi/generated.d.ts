@@ -68,7 +68,7 @@ export interface paths {
     put?: never
     /**
      * Send the signed operation to the PLC directory
-     * @description The log is read before and after. What holds is said by `state`: `confirmed` when the log shows the operation, whatever the directory answered; `submitted` when it was accepted and the log could not be read since; `returned` after a refusal (200) or without an answer (202), both in `submission`. It may be repeated.
+     * @description The log is read before and after. What holds is said by `state`: `confirmed` when the log shows the operation, whatever the directory answered; `submitted` when it was accepted and the log could not be read since; `returned` after a refusal (200) or without an answer (202), both in `submission`. It may be repeated. An officer sends on what any caller had signed; during a freeze nobody else does, nor the officer who froze (`FROZEN`).
      */
     post: operations['submitRequest']
     delete?: never

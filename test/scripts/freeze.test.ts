@@ -33,6 +33,7 @@ let env: Record<string, string>
 let keyDid: string
 let accounts = 0
 let signedBefore: string
+let unsignedBefore: string
 
 /** Thawing asks two of three officers. */
 const withThaw = (shipped: string): string =>
@@ -66,11 +67,9 @@ async function signAt(service: ServiceProcess) {
 
 const pds = () => createClient({ url: services[0]!.url, credential: services[0]!.credential! })
 
-async function signedRequest(): Promise<string> {
+async function proposed(): Promise<string> {
   const operation = genesisOf(`freeze-${(accounts += 1)}`, [keyDid])
-  const { id } = await pds().propose({ key: 'pds', operation })
-  await pds().sign(id)
-  return id
+  return (await pds().propose({ key: 'pds', operation })).id
 }
 
 /** Within the time in which it must have come into force everywhere. */
@@ -122,7 +121,9 @@ afterAll(async () => {
 describe('a freeze by one officer', () => {
   test('stops signing on every instance, and tells callers so; the public key is still told', async () => {
     await expectSigning()
-    signedBefore = await signedRequest()
+    signedBefore = await proposed()
+    await pds().sign(signedBefore)
+    unsignedBefore = await proposed()
     const { code, err } = await freeze('alice', '--caller', 'pds')
     expect({ code, err }).toEqual({ code: 0, err: '' })
     await settled()
@@ -139,21 +140,16 @@ describe('a freeze by one officer', () => {
     await expect(pds().submit(signedBefore)).rejects.toMatchObject({
       problem: { code: 'denied', rule: 'FROZEN' },
     })
-    const submit = async (person: string) =>
-      await run(['requests', 'submit', signedBefore, '--url', url, ...asOfficer(person)])
-    const own = await submit('alice')
+    const submit = async (id: string, person: string) =>
+      await run(['requests', 'submit', id, '--url', url, ...asOfficer(person)])
+    const own = await submit(signedBefore, 'alice')
     expect({ code: own.code, said: `${own.out}${own.err}` }).toEqual({
       code: 1,
       said: expect.stringContaining('alice has frozen this (caller pds)'),
     })
     // Of what is not signed nothing is sent on, and nobody's word is kept.
-    const { id } = await pds().propose({
-      key: 'pds',
-      operation: genesisOf(`freeze-${(accounts += 1)}`, [keyDid]),
-    })
-    const unsigned = await run(['requests', 'submit', id, '--url', url, ...asOfficer('bob')])
-    expect(unsigned.code).toBe(1)
-    expect(await submit('bob')).toMatchObject({ code: 0 })
+    expect(await submit(unsignedBefore, 'bob')).toMatchObject({ code: 1 })
+    expect(await submit(signedBefore, 'bob')).toMatchObject({ code: 0 })
     expect((await pds().readRequest(signedBefore)).state).toBe('confirmed')
     await expectFrozen('caller pds')
   })

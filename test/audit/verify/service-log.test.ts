@@ -84,6 +84,15 @@ describe('an export of the service', () => {
     expect(await verify(dir, '--trust', card)).toMatchObject({ code: 0 })
   })
 
+  test('is sound where the log began long after its first entries were written', async () => {
+    const { at } = dagCbor.decode<{ at: number }>(bodies[0]!)
+    const late = bodies.with(0, beginning(signer, at + 86_400_000))
+    const checkpoint = await keepCheckpoint(late.slice(0, 9), signer)
+    expect(await verify(await exported(late), '--checkpoint', checkpoint)).toMatchObject({
+      code: 0,
+    })
+  })
+
   test('without anything from elsewhere it is incomplete at best, and so with keys alone', async () => {
     const dir = await exported()
     const card = await writeCard(`trust: holdfast/trust/v1\nlog: ${signer.vkey}\n`)
