@@ -60,10 +60,11 @@ const commands: Readonly<
   },
   officers: {
     usage:
-      'officers add PERSON --did DID-KEY [--org ORG] [--role ROLE]… --proposer ID --out FILE | officers remove PERSON --proposer ID --out FILE | ' +
+      'officers add PERSON --did DID-KEY|--passkey FILE [--org ORG] [--role ROLE]… --proposer ID --out FILE | officers remove PERSON --proposer ID --out FILE | ' +
       'officers list | officers contact PERSON --email ADDRESS | officers contact PERSON --remove | ' +
       'officers keygen --out FILE|--token URI [--curve P-256|K-256] | ' +
-      'officers accept --out FILE --key-file FILE|--token URI [--policies DIR]',
+      'officers accept --out FILE --key-file FILE|--token URI [--policies DIR] | ' +
+      'officers invite PERSON [--accept [--credential ID]] | officers invited [PERSON [--out FILE]]',
     load: async () => officersCommand,
   },
   requests: {
@@ -115,6 +116,8 @@ async function officersCommand(args: string[]): Promise<number> {
   const [verb, ...rest] = args
   if (verb === 'keygen') return await (await import('./online/officers/keygen.ts')).keygen(rest)
   if (verb === 'accept') return await (await import('./online/officers/accept.ts')).accept(rest)
+  if (verb === 'invite') return await (await import('./online/trust/invite.ts')).invite(rest)
+  if (verb === 'invited') return await (await import('./online/trust/invited.ts')).invited(rest)
   return await (await import('./online/officers.ts')).officers(args)
 }
 

@@ -25,6 +25,7 @@ import { measuredDirectory } from './measured.ts'
 import { createMetrics } from './metrics.ts'
 import { checkNotifySecrets, noNotifySecrets, openNotifications } from './notifications.ts'
 import type { Notifications, NotifySecrets } from './notifications.ts'
+import { createPasskeys } from './passkeys.ts'
 import type { Metrics } from './metrics.ts'
 import type { EcdsaVerify } from './plc/signature.ts'
 import type { PolicySet } from './policy/policy-set.ts'
@@ -67,6 +68,7 @@ export type Context = UseCases & {
   readonly notifications: Notifications
   readonly readiness: () => Promise<Readiness>
   readonly freeze: FreezeSigning
+  readonly passkeys: ReturnType<typeof createPasskeys>
   /** What every start and `readyz` say until somebody acts on it. */
   readonly warnings: readonly string[]
   readonly close: () => Promise<void>
@@ -144,6 +146,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     auditLog,
     verify,
     warnings,
+    passkeys: createPasskeys({ db: database.db, sealer, origin: publicOrigin(config), verify }),
     freeze: createFreeze({ held, db: database.db, policies, log }),
     metrics,
     notifications,
@@ -213,7 +216,10 @@ async function openRecord(
     closing.push(async () => await held.close())
     const inForce = await openInForce(files, { held, db: database.db })
     if (inForce.policies.env === 'prod') checkProduction(config, secrets, inForce.policies)
-    if (withSigners) checkNotifySecrets(inForce.policies, notify)
+    if (withSigners) {
+      checkNotifySecrets(inForce.policies, notify)
+      checkRelyingParty(config, inForce.policies)
+    }
     return { ...inForce, database, held }
   } catch (error) {
     for (const close of closing.toReversed()) await close()
@@ -290,6 +296,19 @@ function checkProduction(config: Config, secrets: Secrets, policies: PolicySet):
       `keys.yaml: key ${development.id} is a development key; env: prod refuses it`,
     )
   }
+}
+
+/** A passkey answers at its own host alone: under another name of the service no officer could say anything. */
+function checkRelyingParty(config: Config, { roster }: PolicySet): void {
+  const hasPasskeys = roster?.persons.some(({ credentials }) =>
+    credentials.some(({ kind }) => kind === 'webauthn'),
+  )
+  if (roster === null || hasPasskeys !== true) return
+  const { hostname } = new URL(publicOrigin(config))
+  if (hostname === roster.rp.id || hostname.endsWith(`.${roster.rp.id}`)) return
+  throw new ConfigError(
+    `HOLDFAST_PUBLIC_URL: its host is ${hostname}, and the officers’ passkeys are of ${roster.rp.id} (rp in roster.yaml); under another host every passkey is void`,
+  )
 }
 
 const frozenWarning =

@@ -13,7 +13,7 @@ import { createCredentialFinder, credentialsInForce } from './store/callers.ts'
 import { createUseOnce } from './store/officer-calls.ts'
 import { listRequests, readRequest } from './store/request-views.ts'
 import type { ShownRequest } from './store/request-views.ts'
-import { watchedCall } from './tampering.ts'
+import { watched, watchedCall } from './tampering.ts'
 import { TrustError } from './trust/error.ts'
 
 /** The front doors over a context. */
@@ -34,6 +34,7 @@ export async function doorsOf(context: Context, log: Logger): Promise<Hono<HttpE
       return policies.keys.filter((key) => granted.includes(key.id))
     },
     signNow: context.signNow,
+    passkeys: watched(context.passkeys, report),
     propose: context.propose,
     proposeAnew: context.proposeAnew,
     say: context.say,

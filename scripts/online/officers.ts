@@ -5,7 +5,7 @@ import type { Command } from './command.ts'
 
 const usage =
   'officers list | officers contact PERSON --email ADDRESS | officers contact PERSON --remove | ' +
-  'officers add PERSON --did DID-KEY … | officers remove PERSON … [--json]'
+  'officers add PERSON --did DID-KEY|--passkey FILE … | officers remove PERSON … [--json]'
 
 export const officers: Command = async ([verb, ...args]) => {
   switch (verb) {

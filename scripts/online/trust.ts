@@ -8,8 +8,8 @@ import {
   openCheckpointKey,
 } from '../../src/sequencer/checkpoint-key.ts'
 import type { Held } from '../../src/sequencer/held.ts'
-import type { Acceptance } from '../../src/trust/acceptance.ts'
-import { firstEpochLacks } from '../../src/trust/acceptance.ts'
+import type { Acceptance } from '../../src/approval/acceptance.ts'
+import { firstEpochLacks } from '../../src/approval/acceptance.ts'
 import { decodeTrust } from '../../src/trust/record.ts'
 import { Refusal } from '../offline/refusal.ts'
 import { openTerminal } from '../offline/terminal.ts'

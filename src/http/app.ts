@@ -13,6 +13,8 @@ import { observeAnswers } from './metrics.ts'
 import type { HttpAnswer } from './metrics.ts'
 import { buildOpenApi } from './openapi.ts'
 import { ProblemError, respondWithProblem, toProblem } from './problem.ts'
+import { createPasskeyDoor } from './passkey/door.ts'
+import type { PasskeyLinks } from '../api/passkey.ts'
 import type { ActionDeps } from './v1/actions.ts'
 import { createV1 } from './v1/api.ts'
 import type { V1Deps } from './v1/api.ts'
@@ -26,6 +28,7 @@ export type AppDeps = Omit<ActionDeps, 'gates'> &
     /** Credentials in force when the service starts: the KMS door knows them even if the database then goes away. */
     readonly initialCredentials: readonly Credential[]
     readonly signNow: SignNow
+    readonly passkeys: PasskeyLinks
     readonly listRequests: ListRequests
     readonly readiness: CheckReadiness
     /** Prometheus text. Open to everyone, so: no DIDs, names or secrets in it. */
@@ -48,7 +51,7 @@ export type AppLimits = {
 
 const READINESS_SHARED_MS = 1000
 
-/** Nothing of ours is a page; `no-store` since answers differ by caller. */
+/** One of ours is a page, and has a policy of its own; `no-store` since answers differ by caller. */
 const SECURITY_HEADERS = Object.entries({
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
@@ -64,6 +67,9 @@ const METHODS: Record<string, string> = {
   '/openapi.json': 'GET, HEAD',
   '/kms': 'POST',
   '/kms/': 'POST',
+  '/console/passkey': 'GET, HEAD',
+  '/console/passkey/open': 'POST',
+  '/console/passkey/answer': 'POST',
   '/v1/requests': 'GET, HEAD, POST',
   '/v1/requests/:id': 'GET, HEAD',
   '/v1/requests/:id/approvals': 'POST',
@@ -90,6 +96,7 @@ export function createApp(deps: AppDeps): Hono<HttpEnv> {
   addDescriptions(app, deps)
   app.use((c, next) => logRequest(c, next, deps.log))
   app.route('/', createKmsDoor({ ...deps, gates: { lookUp, sign } }))
+  app.route('/console/passkey', createPasskeyDoor({ passkeys: deps.passkeys, gate: lookUp }))
   app.route('/v1', createV1({ ...deps, lookUpGate: lookUp, gates: { sign, submit } }))
   for (const [path, allow] of Object.entries(METHODS)) {
     app.all(path, (c) => respondWithProblem(c, notAllowed(allow), { allow }))

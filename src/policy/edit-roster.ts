@@ -12,15 +12,24 @@ export type RosterEdit =
       /** Of somebody new; a person who is there keeps their own. */
       readonly org: string | null
       readonly roles: readonly Role[]
-      readonly credential: {
-        readonly id: string
-        readonly did: string
-        /** As roster.yaml writes times. */
-        readonly from: string
-        readonly until: string
-      }
+      readonly credential: NewCredential
     }
   | { readonly kind: 'remove'; readonly person: string }
+
+/** As roster.yaml writes it, times too. */
+export type NewCredential = {
+  readonly id: string
+  readonly from: string
+  readonly until: string
+} & (
+  | { readonly kind: 'did:key'; readonly did: string }
+  | {
+      readonly kind: 'webauthn'
+      readonly key: string
+      readonly aaguid: string
+      readonly backupEligible: boolean
+    }
+)
 
 /**
  * The text of roster.yaml as the epoch after `roster`, which it is the text of; comments stay. What it says is
@@ -54,7 +63,7 @@ function add(
 ): void {
   const { person: id, org, roles, credential } = edit
   const known = personOf(roster, id)
-  const own = document.createNode({ kind: 'did:key', ...credential })
+  const own = document.createNode(credential)
   if (known === null) {
     if (org === null) throw refused(`${id} is new here, and needs an organisation`)
     persons.add(document.createNode({ id, org, roles, status: 'active', credentials: [own] }))

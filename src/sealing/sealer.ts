@@ -10,7 +10,7 @@ import {
 import type { KeyObject } from 'node:crypto'
 
 /** What a sealed value is; each purpose has a key of its own, derived from the one secret. */
-export const sealPurposes = ['caller-secret', 'file-key', 'asked'] as const
+export const sealPurposes = ['caller-secret', 'file-key', 'asked', 'invitation'] as const
 export type SealPurpose = (typeof sealPurposes)[number]
 
 /** What is marked: rows, each kind with a key of its own. */

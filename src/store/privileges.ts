@@ -73,6 +73,7 @@ export const applicationPrivileges: Readonly<Record<string, TablePrivileges>> = 
   listed_accounts: { table: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'], update: [] },
   notices: { table: ['SELECT', 'INSERT', 'DELETE'], update: [] },
   notice_deliveries: { table: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'], update: [] },
+  invitations: { table: ['SELECT', 'INSERT', 'DELETE'], update: ['answer'] },
   contacts: { table: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'], update: [] },
 }
 

@@ -4,29 +4,20 @@ import {
   bigint,
   bigserial,
   boolean,
-  customType,
   index,
   integer,
   jsonb,
   pgTable,
   primaryKey,
   text,
-  timestamp,
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
 import type { LedgerState } from '../campaign/ledger.ts'
 import type { RequestState, SubmissionOutcome } from '../custody/request.ts'
-import type { NewNotice, NoticeKind } from '../notify/notice.ts'
 import type { Decision } from '../policy/evaluate.ts'
 import type { OperationClass } from '../policy/policy-set.ts'
-
-const bytea = customType<{ data: Uint8Array; driverData: Buffer }>({
-  dataType: () => 'bytea',
-  toDriver: (value) => Buffer.from(value.buffer, value.byteOffset, value.byteLength),
-  fromDriver: (value) => new Uint8Array(value),
-})
-const at = (name: string) => timestamp(name, { withTimezone: true, mode: 'date', precision: 3 })
+import { at, bytea } from './schema-types.ts'
 
 /** SigV4 needs the clear secret, so it is sealed: see `seal.ts`. Rights come from `policies/`. */
 export const callerCredentials = pgTable(
@@ -354,47 +345,4 @@ export const listedAccounts = pgTable(
   ],
 )
 
-/** What people must hear of. Without names and addresses: those stand in `contacts` alone. */
-export const notices = pgTable(
-  'notices',
-  {
-    id: uuid().primaryKey(),
-    kind: text().$type<NoticeKind>().notNull(),
-    event: text().notNull(),
-    subject: text().notNull(),
-    detail: jsonb().$type<NewNotice['detail']>().notNull(),
-    createdAt: at('created_at').notNull(),
-  },
-  (table) => [
-    // The same event about the same subject is told once.
-    uniqueIndex('notices_once').on(table.event, table.subject),
-    index('notices_age').on(table.createdAt),
-  ],
-)
-
-/** A notice on its way to one receiver: `webhook:ID` or `mail:PERSON`. */
-export const noticeDeliveries = pgTable(
-  'notice_deliveries',
-  {
-    noticeId: uuid('notice_id').notNull(),
-    target: text().notNull(),
-    deliveredAt: at('delivered_at'),
-    attempts: integer().notNull().default(0),
-    /** Not before this; an instance that takes one moves it on, so that no other does. */
-    dueAt: at('due_at').notNull(),
-  },
-  (table) => [
-    primaryKey({ columns: [table.noticeId, table.target] }),
-    index('notice_deliveries_due')
-      .on(table.target, table.dueAt)
-      .where(sql`${table.deliveredAt} is null`),
-  ],
-)
-
-/** Names and addresses of persons, who are opaque ids everywhere else. A row may go at any time. */
-export const contacts = pgTable('contacts', {
-  person: text().primaryKey(),
-  email: text().notNull(),
-  /** When the last digest was begun. */
-  mailedAt: at('mailed_at'),
-})
+export * from './schema-people.ts'

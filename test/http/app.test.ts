@@ -43,6 +43,12 @@ const routes: Route[] = [
   { method: 'GET', path: '/v1/audit/entries', door: 'v1', officers: true },
   { method: 'GET', path: '/v1/audit/proof/:index', door: 'v1', officers: true },
 ]
+/** Of a page for people, which `passkey.test.ts` is about. */
+const ofThePage = [
+  'GET /console/passkey',
+  'POST /console/passkey/open',
+  'POST /console/passkey/answer',
+]
 /** What `Allow` says on each path. */
 const allowed = (path: string): string => {
   const methods = routes.filter((route) => route.path === path).map(({ method }) => method)
@@ -80,7 +86,7 @@ it('the app has these routes and no others', () => {
     .routes.filter(({ method }) => method !== 'ALL')
     .map(({ method, path }) => `${method} ${path}`)
   expect(registered.toSorted()).toEqual(
-    routes.map(({ method, path }) => `${method} ${path}`).toSorted(),
+    [...routes.map(({ method, path }) => `${method} ${path}`), ...ofThePage].toSorted(),
   )
 })
 

@@ -99,6 +99,7 @@ export function doorDeps(changes: Partial<AppDeps> = {}): { deps: AppDeps; lines
     proposeAnew: async () => ({ kind: 'proposed', requestId: requestView(1).id }),
     say: async () => ({ kind: 'kept' }),
     freeze: async () => null,
+    passkeys: { open: async () => null, answer: async () => null },
     officers: {
       roster: null,
       audience: 'http://localhost:2590',

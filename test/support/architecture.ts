@@ -157,11 +157,14 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/freeze.ts': list(`
     type src/logger.ts, type src/policy, src/sequencer/change-held.ts, type src/sequencer,
     src/store/policy-sets.ts, type src/store, src/trust`),
+  'src/passkeys.ts': list(`
+    src/approval, type src/api, type src/plc, src/policy/parse/roster.ts,
+    src/policy/roster-text.ts, type src/sealing, src/store/invitations.ts, type src/store`),
   'src/trust-gate.ts': ['type src/policy', 'type src/sequencer', 'src/trust'],
   'src/context.ts': list(`
     src/open-log.ts, src/in-force.ts, src/freeze.ts, src/trust-gate.ts, type src/sequencer, node:perf_hooks,
     src/config.ts, src/data-dir.ts, src/development.ts, src/key-events.ts, src/keys.ts,
-    src/measured.ts, src/metrics.ts, src/notifications.ts,
+    src/measured.ts, src/metrics.ts, src/notifications.ts, src/passkeys.ts,
     src/custody/request.ts, type src/plc, src/readiness.ts, src/use-cases.ts, type src/logger.ts,
     src/directory, src/ecdsa,
     src/policy, type src/sealing, src/signer, src/store, type pg, node:path`),
@@ -180,7 +183,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/ed25519, src/files, src/logger.ts, src/main.ts, src/client, type src/api, src/custody/read-log.ts,
     src/audit, src/open-log.ts, src/sequencer, src/policy-files.ts, src/trust,
     src/custody/request.ts, src/directory, src/ecdsa/native.ts, src/plc, src/policy,
-    src/approval/officer-call.ts, src/approval/act.ts, src/approval/error.ts, type src/sealing, src/signer, src/store, src/ecdsa/release.ts,
+    src/approval/acceptance.ts, src/approval/officer-call.ts, src/approval/act.ts, src/approval/error.ts, type src/sealing, src/signer, src/store, src/ecdsa/release.ts,
     src/ceremony/document.ts, src/recovery/error.ts, scripts/offline/refusal.ts, scripts/offline/terminal.ts,
     node:crypto, node:fs, node:fs/promises, node:path, node:util`),
   'scripts/online/backup.ts': list(`

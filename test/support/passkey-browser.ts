@@ -89,6 +89,29 @@ export async function openPasskeyBrowser() {
         userVerification,
       })
     },
+    /** Another page, in the same browser with the same passkeys. */
+    async visit(url: string): Promise<void> {
+      await page.goto(url)
+    },
+    /** Presses the page's one button, and waits for the words that it then says. */
+    async press(): Promise<void> {
+      await page.click('button:visible')
+    },
+    async type(text: string): Promise<void> {
+      await page.fill('input:visible', text)
+    },
+    /** What the page tells people, once it does. */
+    async said(wanted: RegExp): Promise<string> {
+      const told = page.locator('[role=status]').filter({ hasText: wanted })
+      await told.waitFor({ timeout: 15_000 })
+      return (await told.textContent()) ?? ''
+    },
+    async textOf(selector: string): Promise<string> {
+      return (await page.textContent(selector)) ?? ''
+    },
+    address: (): string => page.url(),
+    /** As PNG, to look at. */
+    picture: async (): Promise<Buffer> => await page.screenshot(),
     /** PKCS#8, base64, of the newest passkey. */
     async privateKey(): Promise<string> {
       const { credentials } = await session.send('WebAuthn.getCredentials', { authenticatorId })

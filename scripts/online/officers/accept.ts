@@ -1,9 +1,10 @@
 import { parseArgs } from 'node:util'
 import { escapeText } from '../../../src/plc/text.ts'
 import type { Roster } from '../../../src/policy/roster.ts'
+import { rosterLines } from '../../../src/policy/roster-text.ts'
 import { writeOnce } from '../../../src/files/write-once.ts'
 import { loadPolicySet } from '../../../src/policy-files.ts'
-import { acceptancePreimage, renderAcceptance } from '../../../src/trust/acceptance.ts'
+import { acceptancePreimage, renderAcceptance } from '../../../src/approval/acceptance.ts'
 import { digestWords } from '../../../src/words/words.ts'
 import { Refusal } from '../../offline/command.ts'
 import { openTerminal } from '../../offline/terminal.ts'
@@ -38,7 +39,8 @@ export async function accept(args: string[]): Promise<number> {
     return await withOfficerKey(values, { usage: acceptUsage, terminal }, async (key) => {
       const member = memberOf(roster, key.did)
       const words = digestWords(roster.digest, 8)
-      for (const line of describe(roster, words)) process.stderr.write(`${line}\n`)
+      for (const line of rosterLines(roster)) process.stderr.write(`${line}\n`)
+      process.stderr.write(`words  ${words.join(' ')}\n`)
       await confirmWords(words, confirm, terminal)
       const signature = await key.sign(acceptancePreimage(roster.digest, member))
       const accepted = {
@@ -67,16 +69,4 @@ function memberOf(roster: Roster, did: string): { person: string; credential: st
     if (own !== undefined) return { person: id, credential: own.id }
   }
   throw new Refusal(`${did} is nobody’s key in roster epoch ${roster.epoch}`)
-}
-
-function describe(roster: Roster, words: readonly string[]): string[] {
-  return [
-    `roster epoch ${roster.epoch} (env: ${roster.env})`,
-    ...roster.persons.map(
-      ({ id, org, roles, status, credentials }) =>
-        `  ${id}  ${org}  ${roles.join(', ')}  ${status}  ${credentials.map((each) => each.id).join(', ')}`,
-    ),
-    `digest ${Buffer.from(roster.digest).toString('hex')}`,
-    `words  ${words.join(' ')}`,
-  ]
 }

@@ -5,9 +5,9 @@ import {
   checkAcceptance,
   MAX_ACCEPTANCE_BYTES,
   parseAcceptance,
-} from '../../../src/trust/acceptance.ts'
-import type { Acceptance } from '../../../src/trust/acceptance.ts'
-import { TrustError } from '../../../src/trust/error.ts'
+} from '../../../src/approval/acceptance.ts'
+import type { Acceptance } from '../../../src/approval/acceptance.ts'
+import { ApprovalError } from '../../../src/approval/error.ts'
 import { readBounded, Refusal } from '../../offline/command.ts'
 
 /** Files of members who signed this roster whole. @throws Refusal naming the file that is no such thing */
@@ -21,10 +21,10 @@ export async function readAcceptances(
     const text = (await readBounded(path, MAX_ACCEPTANCE_BYTES)).toString('utf8')
     try {
       const acceptance = parseAcceptance(text)
-      await checkAcceptance(acceptance, roster, verify)
+      await checkAcceptance(acceptance, { roster, verify, at: new Date() })
       accepted.push(acceptance)
     } catch (cause) {
-      if (!(cause instanceof TrustError)) throw cause
+      if (!(cause instanceof ApprovalError)) throw cause
       throw new Refusal(`${escapeText(path)}: ${cause.message}`, { cause })
     }
   }

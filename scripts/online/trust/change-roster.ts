@@ -1,20 +1,22 @@
 import { chmod, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { MAX_PASSKEY_FILE_BYTES, parsePasskeyFile } from '../../../src/approval/passkey-file.ts'
+import type { PasskeyFile } from '../../../src/approval/passkey-file.ts'
 import { replaceFile } from '../../../src/files/write-once.ts'
 import { escapeText } from '../../../src/plc/text.ts'
 import { editRoster } from '../../../src/policy/edit-roster.ts'
-import type { RosterEdit } from '../../../src/policy/edit-roster.ts'
+import type { NewCredential, RosterEdit } from '../../../src/policy/edit-roster.ts'
 import { parsePolicySet } from '../../../src/policy/parse.ts'
 import { roles } from '../../../src/policy/roster.ts'
 import type { Role, Roster } from '../../../src/policy/roster.ts'
 import { readPolicyFiles } from '../../../src/policy-files.ts'
-import { Refusal } from '../../offline/command.ts'
+import { readBounded, Refusal } from '../../offline/command.ts'
 import { print, printJson, UsageError, withContext } from '../command.ts'
 import { propose, requireFree, requireProposer } from './propose.ts'
 
 export const changeRosterUsage =
-  'officers add PERSON --did DID-KEY [--org ORG] [--role ROLE]… [--credential NAME] [--until TIME] --proposer ID --out FILE | ' +
+  'officers add PERSON --did DID-KEY|--passkey FILE [--org ORG] [--role ROLE]… [--credential NAME] [--until TIME] --proposer ID --out FILE | ' +
   'officers remove PERSON --proposer ID --out FILE'
 
 const DEFAULT_YEARS = 2
@@ -29,6 +31,7 @@ export async function changeRoster(verb: 'add' | 'remove', args: string[]): Prom
     allowPositionals: true,
     options: {
       did: { type: 'string' },
+      passkey: { type: 'string' },
       org: { type: 'string' },
       role: { type: 'string', multiple: true },
       credential: { type: 'string' },
@@ -40,6 +43,7 @@ export async function changeRoster(verb: 'add' | 'remove', args: string[]): Prom
   })
   const [person, extra] = positionals
   if (person === undefined || extra !== undefined) throw new UsageError(changeRosterUsage)
+  const passkey = values.passkey === undefined ? null : await readPasskey(values.passkey, person)
   const isDevelopment = await withContext(async ({ policies, candidate, policiesDir }) => {
     const { roster, env } = policies
     if (roster === null) {
@@ -57,7 +61,7 @@ export async function changeRoster(verb: 'add' | 'remove', args: string[]): Prom
       requireProposer(roster, values.proposer ?? null)
       await requireFree(values.out)
     }
-    const edit = editOf(verb, person, { ...values, roster })
+    const edit = editOf(verb, person, { ...values, passkey, roster })
     await writeNext(policiesDir, { roster, edit })
     return env === 'dev'
   })
@@ -70,6 +74,7 @@ export async function changeRoster(verb: 'add' | 'remove', args: string[]): Prom
 
 type Given = {
   readonly did?: string | undefined
+  readonly passkey: PasskeyFile | null
   readonly org?: string | undefined
   readonly role?: string[] | undefined
   readonly credential?: string | undefined
@@ -78,14 +83,14 @@ type Given = {
 }
 
 function editOf(verb: 'add' | 'remove', person: string, given: Given): RosterEdit {
-  const { did, org, role, credential, until, roster } = given
+  const { did, passkey, org, role, credential, until } = given
   if (verb === 'remove') {
-    if ([did, org, role, credential, until].some((value) => value !== undefined)) {
+    const some = [did, org, role, credential, until].some((value) => value !== undefined)
+    if (some || passkey !== null) {
       throw new UsageError(changeRosterUsage)
     }
     return { kind: 'remove', person }
   }
-  if (did === undefined) throw new UsageError(`${changeRosterUsage}\n--did: see "officers keygen"`)
   const now = new Date()
   const end = new Date(now)
   end.setUTCFullYear(end.getUTCFullYear() + DEFAULT_YEARS)
@@ -94,13 +99,36 @@ function editOf(verb: 'add' | 'remove', person: string, given: Given): RosterEdi
     person,
     org: org ?? null,
     roles: (role ?? ['officer']).map(roleOf),
-    credential: {
-      id: credential ?? freeName(roster, person),
-      did,
+    credential: newCredential(person, given, {
       from: timeText(now),
       until: until ?? timeText(end),
-    },
+    }),
   }
+}
+
+function newCredential(
+  person: string,
+  { did, passkey, credential, roster }: Given,
+  times: { readonly from: string; readonly until: string },
+): NewCredential {
+  if (did !== undefined && passkey === null) {
+    return { kind: 'did:key', id: credential ?? freeName(roster, person), did, ...times }
+  }
+  if (passkey === null || did !== undefined || credential !== undefined) {
+    throw new UsageError(
+      `${changeRosterUsage}\n--did: see "officers keygen"; --passkey: see "officers invite"; a passkey has its own name`,
+    )
+  }
+  const { id, key, aaguid, backupEligible } = passkey
+  return { kind: 'webauthn', id, key, aaguid, backupEligible, ...times }
+}
+
+/** @throws Refusal for another person's */
+async function readPasskey(path: string, person: string): Promise<PasskeyFile> {
+  const bytes = await readBounded(path, MAX_PASSKEY_FILE_BYTES)
+  const file = parsePasskeyFile(bytes.toString('utf8'))
+  if (file.person === person) return file
+  throw new Refusal(`${escapeText(path)}: is the passkey of ${escapeText(file.person)}`)
 }
 
 function roleOf(text: string): Role {

@@ -2,7 +2,7 @@ import type { Context } from '../../../src/context.ts'
 import { acceptancesLacking, chainProblems } from '../../../src/policy/roster-change.ts'
 import type { Roster } from '../../../src/policy/roster.ts'
 import { findRosterChain } from '../../../src/store/policy-sets.ts'
-import type { Acceptance } from '../../../src/trust/acceptance.ts'
+import type { Acceptance } from '../../../src/approval/acceptance.ts'
 import { Refusal } from '../../offline/command.ts'
 
 /**

@@ -1,3 +1,5 @@
+import { checkAcceptance, firstEpochLacks, parseAcceptance } from '../../approval/acceptance.ts'
+import type { Acceptance } from '../../approval/acceptance.ts'
 import { ActRefused } from '../../approval/act.ts'
 import { isOf, parseChangeRequest, weighChange } from '../../approval/change.ts'
 import { ApprovalError } from '../../approval/error.ts'
@@ -6,12 +8,11 @@ import type { EcdsaVerify } from '../../plc/signature.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
 import { acceptancesLacking } from '../../policy/roster-change.ts'
 import type { Roster } from '../../policy/roster.ts'
-import { checkAcceptance, firstEpochLacks, parseAcceptance } from '../../trust/acceptance.ts'
-import type { Acceptance } from '../../trust/acceptance.ts'
-import { TrustError } from '../../trust/error.ts'
 import type { AuditEntry } from '../entry.ts'
 
 export type Trusted = AuditEntry & { kind: 'trust.changed' }
+
+export type Accepted = { readonly document: Uint8Array; readonly at: number }
 
 /**
  * Whether the officers in force agreed to what is put in force, by their own signatures.
@@ -54,25 +55,25 @@ export async function changeProblems(
 /**
  * Whether whoever comes in with an epoch has signed it whole.
  * @param given.old in force before; null for the first officers, of whom each must have signed
- * @param given.documents of the acceptances, as they were handed in
+ * @param given.documents of the acceptances, as they were handed in, each with its time in milliseconds
  * @returns what is wrong; empty: nothing
  */
 export async function acceptanceProblems(given: {
   readonly old: Roster | null
   readonly next: Roster
-  readonly documents: readonly Uint8Array[]
+  readonly documents: readonly Accepted[]
   readonly verify: EcdsaVerify
 }): Promise<string[]> {
   const { old, next, documents, verify } = given
   const problems: string[] = []
   const accepted: Acceptance[] = []
-  for (const document of documents) {
+  for (const { document, at } of documents) {
     try {
       const acceptance = parseAcceptance(Buffer.from(document).toString('utf8'))
-      await checkAcceptance(acceptance, next, verify)
+      await checkAcceptance(acceptance, { roster: next, verify, at: new Date(at) })
       accepted.push(acceptance)
     } catch (error) {
-      if (!(error instanceof TrustError)) throw error
+      if (!(error instanceof ApprovalError)) throw error
       problems.push(error.message)
     }
   }

@@ -7,7 +7,7 @@ import { chainProblems } from '../../policy/roster-change.ts'
 import type { Roster } from '../../policy/roster.ts'
 import type { AuditEntry } from '../entry.ts'
 import { acceptanceProblems, changeProblems } from './change.ts'
-import type { Trusted } from './change.ts'
+import type { Accepted, Trusted } from './change.ts'
 import type { KnownRules } from './examine.ts'
 import { isEqual } from './is-equal.ts'
 
@@ -28,7 +28,7 @@ export function createInForce(verify: EcdsaVerify) {
   let trusted: Trusted | null = null
   let roster: Roster | null = null
   /** Of those who come in with what was put in force last. */
-  let documents: Uint8Array[] = []
+  let documents: Accepted[] = []
 
   function takePolicies(
     { digest, set: bytes }: AuditEntry & { kind: 'policy.changed' },
@@ -79,8 +79,8 @@ export function createInForce(verify: EcdsaVerify) {
   }
 
   /** They are judged with the officers that they are about. */
-  function takeAccepted({ document }: AuditEntry & { kind: 'roster.accepted' }): void {
-    documents.push(document)
+  function takeAccepted({ document }: AuditEntry & { kind: 'roster.accepted' }, at: number): void {
+    documents.push({ document, at })
   }
 
   /** Written before the trust record is changed: who died in between has it written once more. */

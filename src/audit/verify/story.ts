@@ -273,7 +273,7 @@ export function createStory(verify: EcdsaVerify) {
       case 'roster.changed':
         return await inForce.takeRoster(entry, say)
       case 'roster.accepted':
-        return inForce.takeAccepted(entry)
+        return inForce.takeAccepted(entry, fact.at)
       case 'request.approved':
       case 'request.rejected':
       case 'request.expired':

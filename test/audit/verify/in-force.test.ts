@@ -8,7 +8,7 @@ import { parsePolicySet } from '../../../src/policy/parse.ts'
 import { rosterBytes, withDigest } from '../../../src/policy/parse/roster.ts'
 import type { PolicySet } from '../../../src/policy/policy-set.ts'
 import type { Roster } from '../../../src/policy/roster.ts'
-import { acceptancePreimage, renderAcceptance } from '../../../src/trust/acceptance.ts'
+import { acceptancePreimage, renderAcceptance } from '../../../src/approval/acceptance.ts'
 import { keyNamed, verify } from '../../plc/build-log.ts'
 import { NOW, rule } from '../../policy/cases.ts'
 import { officerFiles } from '../../policy/officers.ts'
@@ -115,7 +115,7 @@ async function told(...entries: Entry[]): Promise<string[]> {
   for (const entry of entries) {
     if (entry.kind === 'policy.changed') inForce.takePolicies(entry, say)
     else if (entry.kind === 'trust.changed') await inForce.takeTrust(entry, NOW.getTime(), say)
-    else if (entry.kind === 'roster.accepted') inForce.takeAccepted(entry)
+    else if (entry.kind === 'roster.accepted') inForce.takeAccepted(entry, NOW.getTime())
     else await inForce.takeRoster(entry, say)
   }
   // As where a key is used.
