@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type pg from 'pg'
+import type { Clocks } from './approval/weigh.ts'
 import { ConfigError, isInDataDir, publicOrigin, secretPath } from './config.ts'
 import type { Config, Secrets } from './config.ts'
 import { openSealer, prepareDataDir } from './data-dir.ts'
@@ -69,6 +70,8 @@ export type Context = UseCases & {
   readonly readiness: () => Promise<Readiness>
   readonly freeze: FreezeSigning
   readonly passkeys: ReturnType<typeof createPasskeys>
+  /** By which officers' approvals are weighed. @throws NotReady when they are too far apart */
+  readonly clocks: () => Promise<Clocks>
   /** What every start and `readyz` say until somebody acts on it. */
   readonly warnings: readonly string[]
   readonly close: () => Promise<void>
@@ -150,6 +153,11 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     freeze: createFreeze({ held, db: database.db, policies, log }),
     metrics,
     notifications,
+    clocks: async () => {
+      const { apart, ...clocks } = await database.clocks()
+      checkClocks(apart)
+      return clocks
+    },
     ...createUseCases({
       db: database.db,
       sealer,
@@ -170,7 +178,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
         [
           { name: 'database', check: async () => await database.ping() },
           keysPart(keys),
-          { name: 'clock', check: async () => checkClocks(await database.clocksApart()) },
+          { name: 'clock', check: async () => checkClocks((await database.clocks()).apart) },
           {
             name: 'audit log',
             check: async () => {

@@ -3,9 +3,10 @@ import type { PolicySet } from './policy/policy-set.ts'
 import { changeHeld } from './sequencer/change-held.ts'
 import type { Held, HeldStore } from './sequencer/held.ts'
 import type { Database } from './store/database.ts'
+import { addNotice } from './store/notices.ts'
 import { recordTrust } from './store/policy-sets.ts'
 import { TrustError } from './trust/error.ts'
-import { addFreeze } from './trust/freeze.ts'
+import { addFreeze, parseFreeze } from './trust/freeze.ts'
 import type { Freeze } from './trust/freeze.ts'
 
 /**
@@ -21,8 +22,8 @@ export type FreezeSigning = (input: {
 }) => Promise<readonly string[]>
 
 /**
- * First the record, which every instance reads before it uses a key, and then the entry: a database that is
- * away stops nobody from stopping. Where the entry fails the call does, and is made again.
+ * First the record, which every instance reads before it uses a key, and then the alarm and the entry: a database
+ * that is away stops nobody from stopping. Where these fail the call does, and is made again.
  */
 export function createFreeze(parts: {
   readonly held: HeldStore
@@ -35,7 +36,8 @@ export function createFreeze(parts: {
     requireKnown(scope, policies)
     const now = new Date()
     const held = await changeHeld(store, (current) => withFreeze(current, { scope, by }, now))
-    log.error({ alarm: true, event: 'frozen', step: scope, by }, `signing is frozen: ${scope}`)
+    log.error({ event: 'frozen', step: scope, by }, `signing is frozen: ${scope}`)
+    await addNotice(db, noticeOf(held.frozen, scope, by))
     await recordTrust(db, [{ kind: 'signing.frozen', scope, by }])
     return held.frozen
   }
@@ -45,6 +47,13 @@ function withFreeze(held: Held | null, stopped: Pick<Freeze, 'scope' | 'by'>, no
   if (held === null) throw new TrustError('refused', 'there is no held record to freeze')
   const frozen = addFreeze(held.frozen, stopped, now)
   return frozen === held.frozen ? held : { ...held, frozen }
+}
+
+/** Told once for each freeze, whichever process it was made in. */
+function noticeOf(frozen: readonly string[], scope: string, by: string) {
+  const stands = frozen.find((text) => parseFreeze(text).scope === scope) ?? scope
+  const message = `signing is frozen: ${scope}`
+  return { kind: 'alarm' as const, event: 'frozen', subject: stands, detail: { message, by } }
 }
 
 /** A name that is written wrong would stop nothing. */

@@ -8,7 +8,7 @@ import type { Matter } from './matter.ts'
 import { lackingText } from './quorum.ts'
 import type { VerifiedApproval } from './verify.ts'
 import { weigh } from './weigh.ts'
-import type { Weighed } from './weigh.ts'
+import type { Clocks, Weighed } from './weigh.ts'
 
 /** Something that persons decide and no program asks for: a ceremony, a fork of the log. */
 export type AskedAct = {
@@ -65,7 +65,6 @@ export function actMatter(asked: AskedAct, policies: PolicySet): Matter | null {
 }
 
 /**
- * @param now of one clock, which nobody vouches for
  * @returns rules that allow it, and persons whose approval counted @throws ActRefused saying who is missing
  */
 export function weighAct(
@@ -74,10 +73,10 @@ export function weighAct(
     readonly policies: PolicySet
     readonly roster: Roster | null
     readonly approvals: readonly VerifiedApproval[]
-    readonly now: Date
+    readonly clocks: Clocks
   },
 ): { readonly rules: readonly string[]; readonly approvers: readonly string[] } {
-  const { policies, roster, approvals, now } = input
+  const { policies, roster, approvals, clocks } = input
   const decision = decideAct(asked, policies)
   const matter = actMatter(asked, policies)
   if (matter === null || decision.kind === 'allow') return { rules: decision.rules, approvers: [] }
@@ -87,7 +86,7 @@ export function weighAct(
     approvals,
     roster,
     callers: policies.callers,
-    clocks: { instance: now, database: now },
+    clocks,
   })
   if (weighed.kind !== 'met') {
     throw new ActRefused(whyNot(weighed, requesterText(matter.requester)))

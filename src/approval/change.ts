@@ -11,6 +11,7 @@ import type { AskedAct } from './act.ts'
 import { ApprovalError } from './error.ts'
 import { jsonOf } from './json.ts'
 import type { VerifiedApproval } from './verify.ts'
+import type { Clocks } from './weigh.ts'
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const base64 = z.base64().max(120_000)
@@ -149,7 +150,7 @@ export function weighChange(
     readonly policies: PolicySet
     readonly roster: Roster
     readonly approvals: readonly VerifiedApproval[]
-    readonly now: Date
+    readonly clocks: Clocks
   },
 ): readonly string[] {
   if (!isOf(request.from, { ...input.policies, roster: input.roster })) {

@@ -12,6 +12,9 @@ import type { VerifiedApproval } from './verify.ts'
 /** The instance's own clock and Postgres's: what has an end has ended when either says so. */
 export type Clocks = { readonly instance: Date; readonly database: Date }
 
+/** Where there is one clock only: in the room, and in a log. Nobody else vouches for it. */
+export const oneClock = (now: Date): Clocks => ({ instance: now, database: now })
+
 /** An officer's clock may be ahead of ours by so much, in seconds. */
 export const CLOCK_TOLERANCE = 5
 

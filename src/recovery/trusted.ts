@@ -3,6 +3,7 @@ import { ActRefused, actMatter, weighAct } from '../approval/act.ts'
 import type { AskedAct } from '../approval/act.ts'
 import type { Matter } from '../approval/matter.ts'
 import type { VerifiedApproval } from '../approval/verify.ts'
+import { oneClock } from '../approval/weigh.ts'
 import type { Proof } from '../plc/proof.ts'
 import { quoteText } from '../plc/text.ts'
 import { decodePolicySet } from '../policy/canonical.ts'
@@ -95,7 +96,7 @@ export function approveIntent(
 ): ApprovedIntent {
   const { policies, roster } = trusted
   const agreed = orNotApproved(() =>
-    weighAct(askedBy(trusted), { policies, roster, approvals, now }),
+    weighAct(askedBy(trusted), { policies, roster, approvals, clocks: oneClock(now) }),
   )
   return Object.freeze({ trusted, ...agreed }) as unknown as ApprovedIntent
 }

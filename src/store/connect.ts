@@ -11,7 +11,8 @@ export type OpenDatabase = {
   /** Proves that Postgres answers. */
   ping(): Promise<void>
   /** How far Postgres's clock is from this instance's, in milliseconds. */
-  clocksApart(): Promise<number>
+  /** This instance's clock and Postgres's, and how far apart they are, in milliseconds. */
+  clocks(): Promise<{ readonly instance: Date; readonly database: Date; readonly apart: number }>
   close(): Promise<void>
 }
 
@@ -50,12 +51,13 @@ export async function openDatabase(options: ConnectOptions): Promise<OpenDatabas
     ping: async () => {
       await pool.query('select 1')
     },
-    clocksApart: async () => {
+    clocks: async () => {
       const from = new Date()
       const { rows } = await pool.query<{ now: Date }>('select clock_timestamp() as now')
       const [row] = rows
       if (row === undefined) throw new TypeError('the clock has a row')
-      return apart(row.now, { from, to: new Date() })
+      const instance = new Date()
+      return { instance, database: row.now, apart: apart(row.now, { from, to: instance }) }
     },
     close: async () => {
       await pool.end()

@@ -201,6 +201,17 @@ describe('a freeze by one officer', () => {
     await expectFrozen('caller pds')
   })
 
+  test('is told to people once, and so is that it was lifted', async () => {
+    const outside = outsidePool(database)
+    const { rows } = await outside.query<{ event: string; subject: string }>(
+      `select event, subject from notices where event in ('frozen', 'thawed') order by created_at`,
+    )
+    await outside.end()
+    expect(rows.map(({ event }) => event)).toEqual(['frozen', 'thawed', 'frozen'])
+    expect(rows[0]?.subject).toMatch(/^caller pds since .* by person:alice$/)
+    expect(rows[1]?.subject).toBe(rows[0]?.subject)
+  })
+
   test('stands in the log, each time with who did it', async () => {
     const outside = outsidePool(database)
     const { rows } = await outside.query<{ body: Buffer }>(

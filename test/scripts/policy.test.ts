@@ -8,6 +8,7 @@ import { curveOf } from '../../src/plc/did-key.ts'
 import { decodeEntry } from '../../src/audit/decode.ts'
 import { buildLog, extendLog, keyNamed } from '../plc/build-log.ts'
 import { custodyLog } from '../support/custody-log.ts'
+import { startHttpDirectory } from '../support/http-directory.ts'
 import { beginning, logSigner, writeExport } from '../support/exported-log.ts'
 import { renamed, tombstoneOf, updateOf } from '../support/operations.ts'
 
@@ -27,6 +28,7 @@ beforeEach(async () => {
   })
 })
 afterEach(async () => {
+  vi.unstubAllEnvs()
   vi.restoreAllMocks()
   await rm(join(dir, '..'), { recursive: true })
 })
@@ -120,6 +122,21 @@ describe('policy explain', () => {
     expect(await explained(renamed(head, 'new'), folder)).toBe(1)
     expect(printed).toContain('PREV-KNOWN')
     expect(printed).toContain('give --log FILE or --did DID')
+  })
+
+  test('reads the log from the directory itself, and believes none that does not verify', async () => {
+    const { folder, head, log } = await accountLog()
+    const directory = await startHttpDirectory()
+    vi.stubEnv('HOLDFAST_PLC_URL', directory.url)
+    const { did } = head
+    directory.logs.set(did, log)
+    expect(await explained(renamed(head, 'new'), folder, '--did', did)).toBe(0)
+    expect(printed).toContain('allowed by ACCOUNT')
+    expect(directory.reads.map((read) => read.did)).toEqual([did])
+    const forged = { ...head.operation, alsoKnownAs: ['at://somebody.else'] }
+    directory.logs.set(did, [...log.slice(0, -1), { ...head, operation: forged }])
+    await expect(explained(renamed(head, 'new'), folder, '--did', did)).rejects.toThrow(/CID/)
+    await directory.stop()
   })
 
   test('says whose agreement is needed, and what is missing', async () => {

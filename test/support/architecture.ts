@@ -156,7 +156,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src/trust`),
   'src/freeze.ts': list(`
     type src/logger.ts, type src/policy, src/sequencer/change-held.ts, type src/sequencer,
-    src/store/policy-sets.ts, type src/store, src/trust`),
+    src/store/notices.ts, src/store/policy-sets.ts, type src/store, src/trust`),
   'src/passkeys.ts': list(`
     src/approval, type src/api, type src/plc, src/policy/parse/roster.ts,
     src/policy/roster-text.ts, type src/sealing, src/store/invitations.ts, type src/store`),
@@ -164,7 +164,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/context.ts': list(`
     src/open-log.ts, src/in-force.ts, src/freeze.ts, src/trust-gate.ts, type src/sequencer, node:perf_hooks,
     src/config.ts, src/data-dir.ts, src/development.ts, src/key-events.ts, src/keys.ts,
-    src/measured.ts, src/metrics.ts, src/notifications.ts, src/passkeys.ts,
+    src/measured.ts, src/metrics.ts, src/notifications.ts, src/passkeys.ts, type src/approval,
     src/custody/request.ts, type src/plc, src/readiness.ts, src/use-cases.ts, type src/logger.ts,
     src/directory, src/ecdsa,
     src/policy, type src/sealing, src/signer, src/store, type pg, node:path`),

@@ -121,7 +121,7 @@ async function execute(
     approvals: await Promise.all(
       approvals.map(async (raw) => await verifyApproval({ raw, rosters, verify })),
     ),
-    now: new Date(),
+    clocks: await context.clocks(),
   })
   if (agreed.approvers.length === 0) await askWords(logForkDigest(request))
   const { from, had, origin, checkpointKey } = request

@@ -114,7 +114,7 @@ async function byOfficers(
     approvals: await Promise.all(
       approvals.map(async (raw) => await verifyApproval({ raw, rosters: [roster], verify })),
     ),
-    now: new Date(),
+    clocks: await context.clocks(),
   })
   const next = candidate.roster ?? roster
   const accepted = await readAcceptances(files, next)

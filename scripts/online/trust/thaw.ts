@@ -13,6 +13,7 @@ import { escapeText } from '../../../src/plc/text.ts'
 import { readPolicySet } from '../../../src/policy-files.ts'
 import { changeHeld } from '../../../src/sequencer/change-held.ts'
 import type { Held } from '../../../src/sequencer/held.ts'
+import { addNotice } from '../../../src/store/notices.ts'
 import { recordTrust } from '../../../src/store/policy-sets.ts'
 import { readText, Refusal } from '../../offline/command.ts'
 import { openTerminal } from '../../offline/terminal.ts'
@@ -120,13 +121,13 @@ async function execute(context: Context, { path, held, json }: Given): Promise<n
     approvals: await Promise.all(
       approvals.map(async (raw) => await verifyApproval({ raw, rosters, verify })),
     ),
-    now: new Date(),
+    clocks: await context.clocks(),
   })
   if (approvers.length === 0) throw new Refusal('no officer has approved it')
   return await lift(context, { held, request: thawDigest(request), approvals, json })
 }
 
-/** The entry first: whoever dies in between has lifted nothing, and runs the command again. */
+/** The entry and the alarm first: whoever dies in between has lifted nothing, and runs the command again. */
 async function lift(
   { db, auditLog }: Context,
   thawed: {
@@ -138,6 +139,12 @@ async function lift(
 ): Promise<number> {
   const { held, request, approvals, json } = thawed
   await recordTrust(db, [{ kind: 'signing.thawed', frozen: held.frozen, request, approvals }])
+  await addNotice(db, {
+    kind: 'alarm',
+    event: 'thawed',
+    subject: held.frozen.join(', '),
+    detail: { message: `signing goes on: lifted ${held.frozen.join(', ')}` },
+  })
   await changeHeld(auditLog.held, (now) => {
     if (now === null) throw new Refusal('the held record is gone')
     // What was frozen meanwhile is no part of this.

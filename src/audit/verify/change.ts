@@ -4,6 +4,7 @@ import { ActRefused } from '../../approval/act.ts'
 import { isOf, parseChangeRequest, weighChange } from '../../approval/change.ts'
 import { ApprovalError } from '../../approval/error.ts'
 import { verifyApproval } from '../../approval/verify.ts'
+import { oneClock } from '../../approval/weigh.ts'
 import type { EcdsaVerify } from '../../plc/signature.ts'
 import type { PolicySet } from '../../policy/policy-set.ts'
 import { acceptancesLacking } from '../../policy/roster-change.ts'
@@ -44,7 +45,7 @@ export async function changeProblems(
       request.env === policies.env &&
       isOf(request.to, { digest: entry.policies, roster: entry.roster })
     if (!isThis) return ['the officers agreed to something else']
-    weighChange(request, { policies, roster, approvals, now: new Date(at) })
+    weighChange(request, { policies, roster, approvals, clocks: oneClock(new Date(at)) })
     return []
   } catch (error) {
     if (!(error instanceof ActRefused) && !(error instanceof ApprovalError)) throw error
