@@ -6,7 +6,7 @@ import type { Database } from './store/database.ts'
 import { addNotice } from './store/notices.ts'
 import { recordTrust } from './store/policy-sets.ts'
 import { TrustError } from './trust/error.ts'
-import { addFreeze, parseFreeze } from './trust/freeze.ts'
+import { addFreeze, freezeText, parseFreeze } from './trust/freeze.ts'
 import type { Freeze } from './trust/freeze.ts'
 
 /**
@@ -37,8 +37,12 @@ export function createFreeze(parts: {
     const now = new Date()
     const held = await changeHeld(store, (current) => withFreeze(current, { scope, by }, now))
     log.error({ event: 'frozen', step: scope, by }, `signing is frozen: ${scope}`)
-    await addNotice(db, noticeOf(held.frozen, scope, by))
-    await recordTrust(db, [{ kind: 'signing.frozen', scope, by }])
+    // What stands, though somebody else had frozen it before: an entry that failed then is made up for.
+    const stands = held.frozen.map(parseFreeze).filter((freeze) => freeze.scope === scope)
+    for (const freeze of stands) {
+      await addNotice(db, noticeOf(freeze))
+      await recordTrust(db, [{ kind: 'signing.frozen', ...freeze }])
+    }
     return held.frozen
   }
 }
@@ -50,10 +54,10 @@ function withFreeze(held: Held | null, stopped: Pick<Freeze, 'scope' | 'by'>, no
 }
 
 /** Told once for each freeze, whichever process it was made in. */
-function noticeOf(frozen: readonly string[], scope: string, by: string) {
-  const stands = frozen.find((text) => parseFreeze(text).scope === scope) ?? scope
-  const message = `signing is frozen: ${scope}`
-  return { kind: 'alarm' as const, event: 'frozen', subject: stands, detail: { message, by } }
+function noticeOf(freeze: Freeze) {
+  const { scope, by } = freeze
+  const detail = { message: `signing is frozen: ${scope}`, by }
+  return { kind: 'alarm' as const, event: 'frozen', subject: freezeText(freeze), detail }
 }
 
 /** A name that is written wrong would stop nothing. */

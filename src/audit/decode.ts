@@ -33,6 +33,7 @@ const limitUse = read.fields<LimitUse>({
 })
 
 const approvals = list(read.fields({ statement: bytes, evidence: bytes }))
+const agreed = read.fields({ request: text, approvals })
 
 const person = read.fields<QuorumNode & { kind: 'person' }>({
   kind: oneOf(['person']),
@@ -172,8 +173,7 @@ const shapes: {
       had: count,
       origin: text,
       checkpointKey: text,
-      request: bytes,
-      approvals,
+      agreed,
     },
   ],
   'ceremony.imported': [{ ceremony: text, intent: bytes, result: bytes, operations: count }],
@@ -195,22 +195,11 @@ const shapes: {
       policies: bytes,
       roster: orNull(read.fields({ epoch: count, digest: bytes })),
       by: oneOf(['operator', 'officers']),
-      agreed: orNull(
-        read.fields({
-          request: text,
-          approvals,
-        }),
-      ),
+      agreed: orNull(agreed),
     },
   ],
-  'signing.frozen': [{ scope: text, by: text }],
-  'signing.thawed': [
-    {
-      frozen: list(text),
-      request: orNull(bytes),
-      approvals,
-    },
-  ],
+  'signing.frozen': [{ scope: text, since: text, by: text }],
+  'signing.thawed': [{ frozen: list(text), agreed: orNull(agreed) }],
   'roster.accepted': [{ digest: bytes, document: bytes }],
   'did.enrolled': [{ did: text, caller: text, head: text }],
   'caller.added': [serial],

@@ -48,6 +48,9 @@ export type JudgedRequest = RequestId & {
   readonly observedHead: string | null
 }
 
+/** What was asked for, verbatim, and how officers said yes: their statements are about its SHA-256. */
+export type Agreed = { readonly request: string; readonly approvals: readonly RawApproval[] }
+
 /**
  * What happened, in the closed vocabulary of the log. Never a secret, a person's name
  * or words of somebody outside.
@@ -127,7 +130,7 @@ export type AuditEntry =
     }
   /**
    * Entries `had` to `size` - 1 of the log that was called `from` are lost; it goes on as `origin`, whose
-   * checkpoints that vkey signs. `request` is the digest of what was approved, and by whom it was.
+   * checkpoints that vkey signs. `agreed`: without an approval where the policies asked nobody.
    */
   | {
       readonly kind: 'log.forked'
@@ -137,8 +140,7 @@ export type AuditEntry =
       readonly had: number
       readonly origin: string
       readonly checkpointKey: string
-      readonly request: Uint8Array
-      readonly approvals: readonly RawApproval[]
+      readonly agreed: Agreed
     }
   /** In force in the directory, and signed by nobody here; `deadline`: until then it can be undone. */
   | {
@@ -194,20 +196,21 @@ export type AuditEntry =
       readonly policies: Uint8Array
       readonly roster: { readonly epoch: number; readonly digest: Uint8Array } | null
       readonly by: 'operator' | 'officers'
-      /** What the officers of before agreed to, and how they said so; null where there were none. */
-      readonly agreed: {
-        readonly request: string
-        readonly approvals: readonly RawApproval[]
-      } | null
+      /** What the officers of before agreed to; null where there were none. */
+      readonly agreed: Agreed | null
     }
-  /** Nothing is signed for this scope (`all`, `caller NAME`, `key ID`), by `person:ID` or the `operator`. */
-  | { readonly kind: 'signing.frozen'; readonly scope: string; readonly by: string }
-  /** These are about to be lifted; `request`: SHA-256 of what officers approved, null by the operator's word. */
+  /** Nothing is signed for this scope (`all`, `caller NAME`, `key ID`), by `person:ID` or the `operator`: what stands. */
+  | {
+      readonly kind: 'signing.frozen'
+      readonly scope: string
+      readonly since: string
+      readonly by: string
+    }
+  /** These are about to be lifted, each as the held record has it; `agreed`: null by the operator's word. */
   | {
       readonly kind: 'signing.thawed'
       readonly frozen: readonly string[]
-      readonly request: Uint8Array | null
-      readonly approvals: readonly RawApproval[]
+      readonly agreed: Agreed | null
     }
   /** A member of that epoch has signed it whole: their acceptance, a JSON document, verbatim. */
   | {

@@ -12,6 +12,13 @@ export type Freeze = {
   readonly by: string
 }
 
+/** What lifts them all must fit into one entry of the log. */
+const MAX_FREEZES = 64
+
+/** As the held record has it. */
+export const freezeText = ({ scope, since, by }: Freeze): string =>
+  `${scope} since ${since} by ${by}`
+
 /** As the held record has it: `all since 2026-01-31T12:00:00.000Z by person:alice`. @throws TrustError `malformed` */
 export function parseFreeze(text: string): Freeze {
   const [, scope = '', since = '', by = ''] = FREEZE.exec(text) ?? []
@@ -27,7 +34,10 @@ export function addFreeze(
 ): readonly string[] {
   if (!SCOPE.test(scope)) throw new TrustError('refused', 'freeze: all, caller NAME or key ID')
   if (frozen.some((text) => parseFreeze(text).scope === scope)) return frozen
-  const added = `${scope} since ${now.toISOString()} by ${by}`
+  if (frozen.length >= MAX_FREEZES) {
+    throw new TrustError('refused', 'so much is frozen already: freeze everything')
+  }
+  const added = freezeText({ scope, since: now.toISOString(), by })
   parseFreeze(added)
   return [...frozen, added].sort()
 }

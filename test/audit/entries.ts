@@ -160,8 +160,7 @@ export const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind
       had: 7,
       origin: 'localhost/audit/b',
       checkpointKey: 'localhost/audit/b+00000000+AA',
-      request: digest,
-      approvals: [{ statement: digest, evidence: digest }],
+      agreed: { request: '{}', approvals: [{ statement: digest, evidence: digest }] },
     },
     'localhost/audit/b',
   ],
@@ -193,15 +192,19 @@ export const entries: { [Kind in AuditEntry['kind']]: [AuditEntry & { kind: Kind
     '2',
   ],
   'signing.frozen': [
-    { kind: 'signing.frozen', scope: 'caller pds', by: 'person:alice' },
+    {
+      kind: 'signing.frozen',
+      scope: 'caller pds',
+      since: '2026-01-31T12:00:00.000Z',
+      by: 'person:alice',
+    },
     'caller pds',
   ],
   'signing.thawed': [
     {
       kind: 'signing.thawed',
-      frozen: ['all since 2026-01-31T12:00:00.000Z'],
-      request: digest,
-      approvals: [{ statement: digest, evidence: digest }],
+      frozen: ['all since 2026-01-31T12:00:00.000Z by operator'],
+      agreed: { request: '{}', approvals: [{ statement: digest, evidence: digest }] },
     },
     'thaw',
   ],

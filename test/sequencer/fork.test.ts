@@ -110,8 +110,7 @@ async function entryNow(fields: Partial<ForkedEntry> = {}): Promise<ForkedEntry>
     had: range.size,
     origin: `${held.origin}-forked`,
     checkpointKey: 'none+00000000+AA',
-    request: new Uint8Array(32),
-    approvals: [],
+    agreed: { request: '{}', approvals: [] },
     ...fields,
   }
 }

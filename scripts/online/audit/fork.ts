@@ -110,8 +110,12 @@ async function execute(
   context: Context,
   { path, held, json }: Omit<Described, 'proposer'>,
 ): Promise<number> {
-  const { auditLog, policies } = context
+  const { auditLog, policies, config } = context
   const request = parseLogFork(await readText(path), escapeText(path))
+  // No approval is of another service or environment than this one.
+  if (request.env !== policies.env || request.audience !== publicOrigin(config)) {
+    throw new Refusal(`${escapeText(path)}: is a request to another service`)
+  }
   const approvals = await approvalsBeside(path)
   const rosters = policies.roster === null ? [] : [policies.roster]
   const { verify } = openVerifier()
@@ -135,8 +139,7 @@ async function execute(
       had,
       origin,
       checkpointKey,
-      request: logForkDigest(request),
-      approvals,
+      agreed: { request: renderLogFork(request), approvals },
     },
   })
   return tell(outcome, { json, checkpointKey })

@@ -1,10 +1,10 @@
 import { lstat } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { actMatter, decideAct, weighAct } from '../../../src/approval/act.ts'
-import type { RawApproval } from '../../../src/approval/evidence.ts'
 import { parseThaw, renderThaw, thawAct, thawDigest } from '../../../src/approval/thaw.ts'
 import type { ThawRequest } from '../../../src/approval/thaw.ts'
 import { verifyApproval } from '../../../src/approval/verify.ts'
+import type { Agreed } from '../../../src/audit/entry.ts'
 import { publicOrigin } from '../../../src/config.ts'
 import type { Context } from '../../../src/context.ts'
 import { openVerifier } from '../../../src/ecdsa/native.ts'
@@ -14,7 +14,7 @@ import { readPolicySet } from '../../../src/policy-files.ts'
 import { changeHeld } from '../../../src/sequencer/change-held.ts'
 import type { Held } from '../../../src/sequencer/held.ts'
 import { addNotice } from '../../../src/store/notices.ts'
-import { recordTrust } from '../../../src/store/policy-sets.ts'
+import { recordPolicies, recordTrust } from '../../../src/store/policy-sets.ts'
 import { readText, Refusal } from '../../offline/command.ts'
 import { openTerminal } from '../../offline/terminal.ts'
 import { approvalsBeside } from '../audit/approvals-beside.ts'
@@ -60,7 +60,7 @@ async function byOperator(context: Context, held: Held, json: boolean): Promise<
   } finally {
     terminal.close()
   }
-  return await lift(context, { held, request: null, approvals: [], json })
+  return await lift(context, { held, agreed: null, json })
 }
 
 type Given = { readonly path: string; readonly held: Held; readonly json: boolean }
@@ -124,21 +124,22 @@ async function execute(context: Context, { path, held, json }: Given): Promise<n
     clocks: await context.clocks(),
   })
   if (approvers.length === 0) throw new Refusal('no officer has approved it')
-  return await lift(context, { held, request: thawDigest(request), approvals, json })
+  return await lift(context, { held, agreed: { request: renderThaw(request), approvals }, json })
 }
 
 /** The entry and the alarm first: whoever dies in between has lifted nothing, and runs the command again. */
 async function lift(
-  { db, auditLog }: Context,
+  { db, auditLog, policies }: Context,
   thawed: {
     readonly held: Held
-    readonly request: Uint8Array | null
-    readonly approvals: readonly RawApproval[]
+    readonly agreed: Agreed | null
     readonly json: boolean
   },
 ): Promise<number> {
-  const { held, request, approvals, json } = thawed
-  await recordTrust(db, [{ kind: 'signing.thawed', frozen: held.frozen, request, approvals }])
+  const { held, agreed, json } = thawed
+  // By what it is judged stands before it: whoever died while changing it may have left that out.
+  await recordPolicies(db, policies)
+  await recordTrust(db, [{ kind: 'signing.thawed', frozen: held.frozen, agreed }])
   await addNotice(db, {
     kind: 'alarm',
     event: 'thawed',

@@ -1,15 +1,14 @@
 import { checkAcceptance, firstEpochLacks, parseAcceptance } from '../../approval/acceptance.ts'
 import type { Acceptance } from '../../approval/acceptance.ts'
-import { ActRefused } from '../../approval/act.ts'
 import { isOf, parseChangeRequest, weighChange } from '../../approval/change.ts'
 import { ApprovalError } from '../../approval/error.ts'
-import { verifyApproval } from '../../approval/verify.ts'
 import { oneClock } from '../../approval/weigh.ts'
 import type { EcdsaVerify } from '../../plc/signature.ts'
-import type { PolicySet } from '../../policy/policy-set.ts'
 import { acceptancesLacking } from '../../policy/roster-change.ts'
 import type { Roster } from '../../policy/roster.ts'
 import type { AuditEntry } from '../entry.ts'
+import { agreedProblems } from './agreed.ts'
+import type { JudgedBy } from './agreed.ts'
 
 export type Trusted = AuditEntry & { kind: 'trust.changed' }
 
@@ -22,24 +21,16 @@ export type Accepted = { readonly document: Uint8Array; readonly at: number }
  */
 export async function changeProblems(
   entry: Trusted,
-  given: {
-    readonly policies: PolicySet
-    readonly roster: Roster
-    readonly at: number
-    readonly verify: EcdsaVerify
-  },
+  given: JudgedBy & { readonly roster: Roster },
 ): Promise<string[]> {
-  const { policies, roster, at, verify } = given
+  const { policies, roster, at } = given
+  const { agreed } = entry
   if (entry.by === 'operator') {
     return ['where there are officers, nothing is put in force by the word of an operator']
   }
-  if (entry.agreed === null) return ['it does not say what the officers agreed to']
-  try {
-    const request = parseChangeRequest(entry.agreed.request)
-    const approvals = []
-    for (const raw of entry.agreed.approvals) {
-      approvals.push(await verifyApproval({ raw, rosters: [roster], verify }))
-    }
+  if (agreed === null) return ['it does not say what the officers agreed to']
+  return await agreedProblems(agreed, given, (approvals) => {
+    const request = parseChangeRequest(agreed.request)
     const isThis =
       request.sequence === entry.sequence &&
       request.env === policies.env &&
@@ -47,10 +38,7 @@ export async function changeProblems(
     if (!isThis) return ['the officers agreed to something else']
     weighChange(request, { policies, roster, approvals, clocks: oneClock(new Date(at)) })
     return []
-  } catch (error) {
-    if (!(error instanceof ActRefused) && !(error instanceof ApprovalError)) throw error
-    return [`the officers had not agreed: ${error.message}`]
-  }
+  })
 }
 
 /**

@@ -2,8 +2,10 @@ import type { EcdsaVerify } from '../../plc/signature.ts'
 import { quoteText } from '../../plc/text.ts'
 import { agreementProblems, askedOf, isOver, isSo, takeSaid } from './agreement.ts'
 import type { Asked, Case } from './agreement.ts'
+import { createDeeds } from './deeds.ts'
 import { examineRun, settleSignature } from './examine.ts'
 import type { Fact, Finding, IntendedFact, JudgedFact, ProducedFact, SaidFact } from './fact.ts'
+import { createFreezes } from './freezes.ts'
 import { createInForce, hexOf } from './in-force.ts'
 
 /** Transactions commit in another order than their clocks say, within bounds far below this. */
@@ -40,6 +42,8 @@ export function createStory(verify: EcdsaVerify) {
   const findings: Finding[] = []
   const unjudged: Finding[] = []
   const inForce = createInForce(verify)
+  const freezes = createFreezes(inForce, verify)
+  const deeds = createDeeds({ inForce, freezes, verify })
   const requests = new Map<string, Known>()
   const leases = new Set<string>()
   /** By hex of the nonce, hex of what it was used for. */
@@ -50,8 +54,6 @@ export function createStory(verify: EcdsaVerify) {
   const barred = new Set<string>()
   const owners = new Map<string, string>()
   const ours = new Map<string, { did: string; at: number }>()
-  const ceremonies = new Set<string>()
-  const credentials = new Map<string, 'added' | 'revoked'>()
   let newest = 0
 
   async function take(fact: Fact): Promise<void> {
@@ -144,6 +146,7 @@ export function createStory(verify: EcdsaVerify) {
     if (entry.digest !== judged.digest) say('it intends other bytes')
     if (entry.keyDid !== judged.keyDid) say('it intends another key')
     checkAgreement(entry.agreement, known, at, say)
+    freezes.checkIntent(judged, at, say)
     if (barred.has(identityOf(judged))) say('the signature of these bytes was replaced before')
     for (const id of entry.replaces) {
       if (requests.get(id)?.state !== 'replaced')
@@ -262,18 +265,9 @@ export function createStory(verify: EcdsaVerify) {
 
   async function takePlain(fact: Fact & { is: 'plain' }, say: Say): Promise<void> {
     const entry = fact.of
+    const cannot = (message: string) => unjudged.push({ index: fact.index, message })
+    if (await deeds.take(fact, say, cannot)) return
     switch (entry.kind) {
-      case 'trust.initialised':
-        if (fact.index !== 0) say('a log begins once')
-        return
-      case 'trust.changed':
-        return await inForce.takeTrust(entry, fact.at, say)
-      case 'policy.changed':
-        return inForce.takePolicies(entry, say)
-      case 'roster.changed':
-        return await inForce.takeRoster(entry, say)
-      case 'roster.accepted':
-        return inForce.takeAccepted(entry, fact.at)
       case 'request.approved':
       case 'request.rejected':
       case 'request.expired':
@@ -299,7 +293,7 @@ export function createStory(verify: EcdsaVerify) {
         return takeSuperseded(entry.request, say)
       case 'submission.allowed':
         if (requests.get(entry.request)?.cid == null) say('it sends on what was not signed')
-        return
+        return freezes.checkAllowed(entry, say)
       case 'submission.accepted':
       case 'submission.refused':
       case 'submission.unknown':
@@ -319,47 +313,9 @@ export function createStory(verify: EcdsaVerify) {
         owners.set(entry.did, entry.caller)
         return
       }
-      case 'caller.added':
-        if (credentials.has(entry.accessKeyId)) say('its access key was added before')
-        credentials.set(entry.accessKeyId, 'added')
-        return
-      case 'caller.revoked':
-        if (credentials.get(entry.accessKeyId) !== 'added') say('its access key is not in force')
-        credentials.set(entry.accessKeyId, 'revoked')
-        return
-      case 'database.restored':
-        if (entry.had > entry.size || entry.size > fact.index)
-          say('more was put back than there was')
-        return
-      case 'log.forked': {
-        if (entry.had !== fact.index || entry.had >= entry.size) say('it names another loss')
-        const lost = `entries ${entry.had} to ${entry.size - 1} of ${quoteText(entry.from)}`
-        unjudged.push({ index: fact.index, message: `${lost} were given up for lost` })
-        return
-      }
-      case 'ceremony.imported':
-        if (ceremonies.has(entry.ceremony)) say(`ceremony ${entry.ceremony} was imported before`)
-        ceremonies.add(entry.ceremony)
-        return
-      case 'ceremony.reported':
-        if (!ceremonies.has(entry.ceremony)) say(`ceremony ${entry.ceremony} was never imported`)
-        return
-      // What the service saw or did elsewhere: there is nothing in the log to hold it against.
-      case 'operation.foreign':
-      case 'denials.counted':
-      case 'reconciliation.reported':
-      case 'signing.frozen':
-      case 'signing.thawed':
-      case 'key.created':
-      case 'key.imported':
-      case 'key.checked':
-      case 'key.retired':
-      case 'key.taken-over':
-      case 'key.latched':
-      case 'key.unlatched':
-        return
+      // A kind without a rule is unjudged: a log that holds it is incomplete, never sound.
       default:
-        unjudged.push({ index: fact.index, message: `${kindOf(entry)} cannot be judged here` })
+        cannot(`${entry.kind} cannot be judged here`)
     }
   }
 
@@ -369,6 +325,7 @@ export function createStory(verify: EcdsaVerify) {
     unjudged: unjudged as readonly Finding[],
     /** In force at some time up to here. */
     known: inForce.known,
+    restored: deeds.restored,
     signatures: () => ours.size,
   }
 }
@@ -384,9 +341,4 @@ function placeOf({ prev, digest }: JudgedFact): string {
 
 function stateOf(known: Known | undefined): string {
   return known?.state ?? 'not there'
-}
-
-/** A kind without a rule above is unjudged: a log that holds it is incomplete, never sound. */
-function kindOf(entry: { readonly kind: string }): string {
-  return entry.kind
 }

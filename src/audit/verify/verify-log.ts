@@ -1,9 +1,10 @@
 import type { EcdsaVerify } from '../../plc/signature.ts'
 import type { Checkpoint } from '../checkpoint.ts'
-import { appendLeaves, emptyRange, rootOf } from '../merkle.ts'
+import { appendLeaves, emptyRange, HASH_BYTES, rootOf } from '../merkle.ts'
 import type { CompactRange, Visit } from '../merkle.ts'
 import { encodeTile, TILE_LEVELS, TILE_WIDTH, tilePath } from '../tile.ts'
 import type { Tile } from '../tile.ts'
+import type { Restored } from './deeds.ts'
 import type { KnownRules } from './examine.ts'
 import type { Fact, Finding } from './fact.ts'
 import { isEqual } from './is-equal.ts'
@@ -68,6 +69,7 @@ export async function verifyLog(input: VerifyInput): Promise<Report> {
     if (run.bad !== null) findings.push({ index: tree.size(), message: run.bad })
   }
   await tree.close()
+  findings.push(...(await restoredProblems(story.restored, input)))
   findings.push(...names.check(input))
   if (tree.size() < checkpoint.size) {
     missing.push({ index: tree.size(), message: 'entries from here on are not there' })
@@ -96,6 +98,34 @@ function anchorsBeyond({ size }: Checkpoint, anchors: readonly Anchor[]): Findin
       index: null,
       message: `${anchor.name} has ${anchor.size} entries, the log ${size}: its tail was cut off`,
     }))
+}
+
+/** What was put back into a database is what this log has: its first entries, by the root that was told. */
+async function restoredProblems(
+  restored: readonly Restored[],
+  { checkpoint, tile }: VerifyInput,
+): Promise<Finding[]> {
+  const findings: Finding[] = []
+  for (const { index, size, root } of restored) {
+    let range = emptyRange
+    while (range.size < size) {
+      const at = Math.floor(range.size / TILE_WIDTH)
+      const width = Math.min(TILE_WIDTH, checkpoint.size - at * TILE_WIDTH)
+      const hashes = await tile({ level: 0, index: at, width })
+      // A tile that is not there, or is another one, is told where it belongs.
+      if (hashes === null || hashes.length !== width * HASH_BYTES) break
+      range = appendLeaves(range, leavesIn(hashes, Math.min(width, size - range.size)))
+    }
+    if (range.size !== size || isEqual(rootOf(range), root)) continue
+    findings.push({ index, message: `another root than that of ${size} entries was put back` })
+  }
+  return findings
+}
+
+function leavesIn(hashes: Uint8Array, count: number): Uint8Array[] {
+  return Array.from({ length: count }, (_, at) =>
+    hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES),
+  )
 }
 
 const isFork = (fact: Fact): boolean => fact.is === 'plain' && fact.of.kind === 'log.forked'
