@@ -227,4 +227,17 @@ describe('a freeze by one officer', () => {
       .map((entry) => (entry.kind === 'signing.frozen' ? entry.by : entry.kind))
     expect(told).toEqual(['person:alice', 'signing.thawed', 'person:bob'])
   })
+
+  test('is judged by an auditor, from what officers signed', async () => {
+    const folder = join(dir, 'export')
+    expect(await run(['audit', 'export', folder])).toMatchObject({ code: 0 })
+    const kept = ['--checkpoint', join(folder, 'checkpoint')]
+    const { code, out } = await run(['audit', 'verify', folder, ...kept])
+    expect({ code, ...JSON.parse(out) }).toMatchObject({
+      verdict: 'sound',
+      findings: [],
+      missing: [],
+    })
+    expect(code).toBe(0)
+  })
 })
