@@ -56,11 +56,12 @@ beforeAll(async () => {
   directory = await startDirectory()
   env = { ...home.env, HOLDFAST_PLC_URL: directory.url }
   ;({ vkey } = await beginWithOfficers(home))
-  expect(await grow(3)).toBeNull()
+  const causes = [await grow(3)]
   backup = `backup_${randomBytes(8).toString('hex')}`
   const { connection, owner, url } = home.database
   await administer(`create database ${backup} template ${connection.database} owner ${owner.user}`)
-  expect(await grow(3)).toBeNull()
+  causes.push(await grow(3))
+  if (causes.some((cause) => cause !== null)) throw new Error(causes.join())
   const older = new URL(url)
   older.pathname = `/${backup}`
   env = { ...env, DATABASE_URL: older.href }
