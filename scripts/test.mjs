@@ -6,7 +6,12 @@ import { join } from 'node:path'
 import { bin, folders, runChecks } from './checks.mjs'
 import { preparedOrExit } from './launch.mjs'
 import { root, say } from './setup.mjs'
-import { prepareEndToEnd, prepareKmsEmulator, prepareSystem } from './setup-tests.mjs'
+import {
+  prepareEndToEnd,
+  prepareKmsEmulator,
+  prepareSystem,
+  prepareWitness,
+} from './setup-tests.mjs'
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number, failures: string[] }} Sum
@@ -24,6 +29,8 @@ if (lacking.length > 0) say(`Tests that need ${lacking.join(', ')} cannot run: i
 const prepared = await preparedOrExit(folders)
 const withoutKms = await prepareKmsEmulator(prepared)
 if (withoutKms !== null) say(`Tests that need an emulator of AWS KMS cannot run: ${withoutKms}.`)
+const withoutWitness = await prepareWitness(prepared)
+if (withoutWitness !== null) say(`Tests that need a witness cannot run: ${withoutWitness}.`)
 /** @type {Sum[]} */
 const sums = []
 if (args.length === 0) sums.push({ ...(await runChecks(prepared)), skipped: 0, failures: [] })
