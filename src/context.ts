@@ -43,6 +43,8 @@ import { recordKey, recordRetired } from './store/key-record.ts'
 import { recordPolicies } from './store/policy-sets.ts'
 import { createTrustGate } from './trust-gate.ts'
 import { createUseCases } from './use-cases.ts'
+import { openWitnesses } from './witnesses.ts'
+import type { Witnesses } from './witnesses.ts'
 import type { UseCases } from './use-cases.ts'
 
 /** What tests may put in the place of a real part; nothing in the environment reaches it. */
@@ -69,6 +71,7 @@ export type Context = UseCases & {
   readonly notifications: Notifications
   readonly readiness: () => Promise<Readiness>
   readonly freeze: FreezeSigning
+  readonly witnesses: Witnesses
   readonly passkeys: ReturnType<typeof createPasskeys>
   /** By which officers' approvals are weighed. @throws NotReady when they are too far apart */
   readonly clocks: () => Promise<Clocks>
@@ -113,7 +116,9 @@ export async function createContext(options: ContextOptions): Promise<Context> {
   await putOnRecord(options, { ...record, ...keys }, events)
   const { database, held } = record
   const auditLog = await openAuditLog({ config, held, policies, db: database.db, sealer, log })
-  const trust = createTrustGate(held, policies, () => performance.now())
+  const now = () => performance.now()
+  const witnesses = openWitnesses({ policies, auditLog, db: database.db, log, now })
+  const trust = createTrustGate(held, policies, now)
   // Before anything can be asked for. Commands that only write rows claim nothing.
   if (options.withSigners) await auditLog.look()
   const notifications = openNotifications({
@@ -170,9 +175,11 @@ export async function createContext(options: ContextOptions): Promise<Context> {
       log,
       metrics,
       gate: auditLog.gate,
+      isCosigned: witnesses.isCosigned,
       trust,
       plcUrl: config.plcUrl,
     }),
+    witnesses,
     readiness: async () =>
       await checkReadiness(
         [
@@ -197,7 +204,12 @@ export async function createContext(options: ContextOptions): Promise<Context> {
           { name: 'directory', check: async (signal) => await directory.ping(signal) },
         ],
         // What is frozen has no name here: `readyz` is open to all.
-        () => [...warnings, ...(isFrozen ? [frozenWarning] : []), ...keys.backends.warnings()],
+        () => [
+          ...warnings,
+          ...(isFrozen ? [frozenWarning] : []),
+          ...keys.backends.warnings(),
+          ...[witnesses.warning()].filter((warning) => warning !== null),
+        ],
       ),
     close: async () => {
       await Promise.all([...keys.signers.values()].map(async (signer) => await signer.close()))

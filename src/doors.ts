@@ -42,6 +42,7 @@ export async function doorsOf(context: Context, log: Logger): Promise<Hono<HttpE
     submit: context.submit,
     cancel: context.cancel,
     readCheckpoint: async () => await orBusy(() => context.auditLog.store.checkpoint()),
+    readCosigned: async () => await orBusy(async () => await context.witnesses.newest()),
     readEntries: async (from, to) => await orBusy(() => context.auditLog.store.bodies(from, to)),
     proveEntry: async (index) => await orBusy(() => context.auditLog.prove(index)),
     listRequests: async (query) => await Promise.all((await list(db, sealer, query)).map(show)),

@@ -14,6 +14,9 @@ const FOLLOW_EVERY_MS = 30_000
 const SEQUENCE_EVERY_MS = 25
 const LOOK_EVERY_MS = 125
 
+/** Apart from the log, which waits for no witness; who signs with one looks by itself. */
+const COSIGN_EVERY_MS = 1_000
+
 /** Officers are told at once: a second is the most that a request waits for its first message. */
 const DELIVER_EVERY_MS = 1_000
 
@@ -24,7 +27,10 @@ export type Jobs = {
 
 /** What the service does by itself. The first run is at once: a service that died may have left work. */
 export function startJobs(
-  context: Pick<Context, 'reconcile' | 'auditLog' | 'follow' | 'notifications' | 'sweep'>,
+  context: Pick<
+    Context,
+    'reconcile' | 'auditLog' | 'follow' | 'notifications' | 'sweep' | 'witnesses'
+  >,
   log: Logger,
 ): Jobs {
   const { auditLog } = context
@@ -50,6 +56,7 @@ export function startJobs(
       while (!signal.aborted && (await auditLog.sequence()) > 0);
     }),
     repeat(LOOK_EVERY_MS, log, async () => await auditLog.look()),
+    repeat(COSIGN_EVERY_MS, log, async () => await context.witnesses.look()),
     repeat(DELIVER_EVERY_MS, log, async () => {
       const { told, failed } = await context.notifications.deliver()
       if (told + failed > 0) log.info({ job: 'notify', told, failed }, 'people were told')

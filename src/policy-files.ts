@@ -1,5 +1,7 @@
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { AuditError } from './audit/error.ts'
+import { COSIGNATURE, parseVkey } from './audit/note.ts'
 import { ConfigError } from './config.ts'
 import { refusals } from './policy/analyse.ts'
 import { PolicyError } from './policy/error.ts'
@@ -26,13 +28,32 @@ export async function loadPolicySet(dir: string): Promise<PolicySet> {
 
 /** Why no service starts with a set, and no officer puts it in force; null: it may be loaded. */
 export function whyNotLoaded(policies: PolicySet, now: Date): string | null {
-  // Nothing here checks a cosigned checkpoint before a key is used, so no rule may count on it.
-  const rule = policies.rules.find(({ require: asked }) => asked !== 'none' && asked.witness)
-  if (rule !== undefined) {
-    return `policy.yaml: rule ${rule.id}: witness: the service cannot wait for a witness yet`
-  }
+  const witnesses = whyNotWitnessed(policies)
+  if (witnesses !== null) return witnesses
   const [refused] = refusals(policies, now)
   return refused === undefined ? null : `${refused.check}: ${refused.message}`
+}
+
+/** On the day of a loss a witness may be gone too: a recovery, and what persons decide, never waits for one. */
+function whyNotWitnessed({ rules, witnesses }: PolicySet): string | null {
+  const asking = rules.filter(({ require: asked }) => asked !== 'none' && asked.witness)
+  const other = asking.find(({ match }) => match.key.some((key) => key !== 'online'))
+  if (other !== undefined) {
+    return `policy.yaml: rule ${other.id}: witness: goes with key: [online] alone`
+  }
+  const [rule] = asking
+  if (rule !== undefined && witnesses === undefined) {
+    return `policy.yaml: rule ${rule.id}: witness: there are no witnesses: to ask`
+  }
+  try {
+    const bad = witnesses?.of.find(({ key }) => parseVkey(key).type !== COSIGNATURE)
+    return bad === undefined
+      ? null
+      : 'policy.yaml: witnesses: key: is not one of a witness (cosignature/v1)'
+  } catch (cause) {
+    if (cause instanceof AuditError) return `policy.yaml: witnesses: key: ${cause.message}`
+    throw cause
+  }
 }
 
 /** Without what the analysis has to say of it. @throws ConfigError as above */

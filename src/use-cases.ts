@@ -36,7 +36,7 @@ import type { EcdsaVerify } from './plc/signature.ts'
 import type { PolicySet } from './policy/policy-set.ts'
 import type { SigningGate } from './sequencer/gate.ts'
 import type { Sealer } from './sealing/sealer.ts'
-import type { Signer } from './signer/signer.ts'
+import type { CommittedIntent, Signer } from './signer/signer.ts'
 import { createApprovalStore } from './store/approvals.ts'
 import { createCancel } from './store/cancel.ts'
 import type { Database } from './store/database.ts'
@@ -53,6 +53,7 @@ import { watched, watchedCall } from './tampering.ts'
 import { freezesOf } from './trust/freeze.ts'
 import { frozenText, unlessFrozen } from './submit-frozen.ts'
 import type { TrustGate } from './trust-gate.ts'
+import type { Witnesses } from './witnesses.ts'
 
 /** What doors and commands do with the service. */
 export type UseCases = {
@@ -90,6 +91,7 @@ export type UseCaseParts = {
   readonly gate: SigningGate
   /** Whether these policies are in force. */
   readonly trust: TrustGate
+  readonly isCosigned: Witnesses['isCosigned']
 }
 
 /** Joins the adapters to custody, with a measuring one around each. */
@@ -110,6 +112,7 @@ export function createUseCases(parts: UseCaseParts): UseCases {
     signers: parts.signers,
     decode: measuredDecode(metrics, decodeUnsignedOperation),
     findIdentity: createFindIdentity({ ...reading, search, listAccounts: listAccountsOverHttp }),
+    isWitnessed: async (intent, caller) => await isWitnessed({ intent, caller }, parts),
   }
   const submission: SubmitDeps = {
     ...reading,
@@ -197,6 +200,18 @@ function gated(
       return await store.claim(input, judge)
     },
   }
+}
+
+/** Whoever froze while it waited has stopped it too. */
+async function isWitnessed(
+  { intent, caller }: { readonly intent: CommittedIntent; readonly caller: string },
+  { isCosigned, gate, trust }: UseCaseParts,
+): Promise<boolean> {
+  const { requestId, key } = intent.authorized
+  if (!(await isCosigned({ requestId, lease: intent.lease, keyDid: key.did }))) return false
+  const { cause, frozen } = await trust.look()
+  const stopped = gate.cause() ?? cause
+  return stopped === null && freezesOf(frozen, { caller, keys: [key.id] }).length === 0
 }
 
 function submitUnlessFrozen(deps: SubmitDeps, { trust, policies, db }: UseCaseParts): Submit {

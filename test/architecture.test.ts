@@ -245,7 +245,7 @@ const bad: readonly Bad[] = [
         '11: uses import.meta',
       ].map((rest) => `${pure}: src/policy/x.ts:${rest}`),
       `${owner}: src/policy/x.ts:6: uses process.env, which belongs to scripts/online, scripts/ceremony.ts, scripts/*.mjs`,
-      `${owner}: src/policy/x.ts:8: uses fetch, which belongs to src/directory, src/notify/webhook.ts, src/client, scripts/fuzz`,
+      `${owner}: src/policy/x.ts:8: uses fetch, which belongs to src/directory, src/witness, src/notify/webhook.ts, src/client, scripts/fuzz`,
       `${owner}: src/policy/x.ts:10: uses globalThis, which belongs to nobody`,
     ),
   },
@@ -313,7 +313,7 @@ const bad: readonly Bad[] = [
     ...one(
       'src/signer/pkcs11/read-key.ts',
       'export const readKeys = fetch',
-      `${owner}: src/signer/pkcs11/read-key.ts:1: uses fetch, which belongs to src/directory, src/notify/webhook.ts, src/client, scripts/fuzz`,
+      `${owner}: src/signer/pkcs11/read-key.ts:1: uses fetch, which belongs to src/directory, src/witness, src/notify/webhook.ts, src/client, scripts/fuzz`,
       `${offline}: src/signer/pkcs11/read-key.ts:1: uses fetch (src/signer/pkcs11/admin-child.ts → src/signer/pkcs11/read-key.ts)`,
     ),
   },

@@ -22,6 +22,12 @@ function logTo(lines: Record<string, unknown>[]) {
   return pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) })
 }
 
+const witnesses = {
+  look: async () => {},
+  isCosigned: async () => false,
+  newest: async () => null,
+  warning: () => null,
+}
 const sweep = async () => ({ expired: 0, counted: 0 })
 
 it('submissions are looked for as soon as the service starts, and a run under way is awaited', async () => {
@@ -32,7 +38,10 @@ it('submissions are looked for as soon as the service starts, and a run under wa
     runs += 1
     return { ...nothing, looked: 1, confirmed: 1 }
   }
-  const jobs = startJobs({ reconcile, auditLog, follow, notifications, sweep }, logTo(lines))
+  const jobs = startJobs(
+    { reconcile, auditLog, follow, notifications, sweep, witnesses },
+    logTo(lines),
+  )
   await jobs.stop()
   expect(runs).toBe(1)
   expect(lines).toMatchObject([{ job: 'reconcile', looked: 1, confirmed: 1 }])
@@ -41,7 +50,10 @@ it('submissions are looked for as soon as the service starts, and a run under wa
 it('a run that fails is logged and ends nothing', async () => {
   const lines: Record<string, unknown>[] = []
   const reconcile = async () => await Promise.reject(new Error('the database is away'))
-  const jobs = startJobs({ reconcile, auditLog, follow, notifications, sweep }, logTo(lines))
+  const jobs = startJobs(
+    { reconcile, auditLog, follow, notifications, sweep, witnesses },
+    logTo(lines),
+  )
   await sleep(10)
   await jobs.stop()
   expect(lines).toMatchObject([{ msg: 'a job failed' }])
@@ -50,7 +62,7 @@ it('a run that fails is logged and ends nothing', async () => {
 it('a run that found nothing to do says nothing', async () => {
   const lines: Record<string, unknown>[] = []
   await startJobs(
-    { reconcile: async () => nothing, auditLog, follow, notifications, sweep },
+    { reconcile: async () => nothing, auditLog, follow, notifications, sweep, witnesses },
     logTo(lines),
   ).stop()
   expect(lines).toEqual([])
@@ -60,7 +72,14 @@ it('what time has ended is swept first, and told', async () => {
   const lines: Record<string, unknown>[] = []
   const swept = { expired: 2, counted: 1 }
   await startJobs(
-    { reconcile: async () => nothing, auditLog, follow, notifications, sweep: async () => swept },
+    {
+      reconcile: async () => nothing,
+      auditLog,
+      follow,
+      notifications,
+      sweep: async () => swept,
+      witnesses,
+    },
     logTo(lines),
   ).stop()
   expect(lines).toMatchObject([{ job: 'sweep', ...swept }])

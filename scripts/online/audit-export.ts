@@ -14,7 +14,8 @@ export async function auditExport(dir: string, json: boolean): Promise<number> {
     const key = await keyOf(context)
     if (key === null) return 3
     let told = Date.now()
-    const exported = await exportLog(context.auditLog.store, folderAt(dir), {
+    const source = { ...context.auditLog.store, cosigned: context.witnesses.newest }
+    const exported = await exportLog(source, folderAt(dir), {
       key,
       verify: verifyEd25519,
       progress: (done, size) => {

@@ -53,13 +53,14 @@ export const backup: Command = async (args) => {
 }
 
 async function write(context: Context, dir: string, json: boolean): Promise<number> {
-  const { auditLog, policiesDir } = context
+  const { auditLog, policiesDir, witnesses } = context
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const held = await auditLog.held.read()
   const signer = held === null ? null : auditLog.signerFor(held.origin)
   if (signer === null) throw new Refusal('there is no held record, or no checkpoint key, of a log')
   const source = { key: signer.key, verify: verifyEd25519, progress: () => {} }
-  const { size } = await exportLog(auditLog.store, folderAt(join(dir, AUDIT)), source)
+  const log = { ...auditLog.store, cosigned: witnesses.newest }
+  const { size } = await exportLog(log, folderAt(join(dir, AUDIT)), source)
   const kit = createKit(dir)
   const identities = await writeIdentities(context, kit)
   for (const name of await readdir(policiesDir)) {

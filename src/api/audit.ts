@@ -6,6 +6,10 @@ export const checkpointView = z
     checkpoint: z
       .string()
       .describe('the signed note (C2SP tlog-checkpoint): keep it, and compare with it later'),
+    cosigned: z
+      .string()
+      .nullable()
+      .describe('the newest one that a quorum of witnesses has cosigned, which may be older'),
   })
   .meta({ id: 'Checkpoint' })
 

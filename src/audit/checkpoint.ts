@@ -22,7 +22,8 @@ export type Checkpoint = {
 }
 
 type Opened = Checkpoint & {
-  readonly cosignatures: readonly { readonly witness: string; readonly time: number }[]
+  /** `time`: Unix seconds, of the witness's own clock. */
+  readonly cosignatures: readonly { readonly key: NoteKey; readonly time: number }[]
 }
 
 /** Signed by the key of its log; `cosignatures` are those of the witnesses that were asked for. */
@@ -104,7 +105,7 @@ export function openCheckpoint(
 }
 
 function cosignatureOf({ key, time }: VerifiedNoteSignature) {
-  return key.type === COSIGNATURE && time !== null ? [{ witness: key.name, time }] : []
+  return key.type === COSIGNATURE && time !== null ? [{ key, time }] : []
 }
 
 function malformed(message: string): AuditError {

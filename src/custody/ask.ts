@@ -15,7 +15,7 @@ import { alarmRules, limitedRules } from '../policy/evaluate.ts'
 import type { Decision } from '../policy/evaluate.ts'
 import type { PreviousOperation } from '../policy/facts.ts'
 import type { KeyConfig, PolicySet } from '../policy/policy-set.ts'
-import type { Signer } from '../signer/signer.ts'
+import type { CommittedIntent, Signer } from '../signer/signer.ts'
 import type { AlarmedStep, CustodyEvent } from './events.ts'
 import type { FindIdentity } from './find-identity.ts'
 import { askedText, rawKey } from './judge-quorum.ts'
@@ -36,6 +36,8 @@ export type CustodyDeps = {
   readonly policies: PolicySet
   readonly signers: ReadonlyMap<string, Signer>
   readonly findIdentity: FindIdentity
+  /** Waits until a quorum of witnesses has cosigned the intent; false: it has not in time, or there are none. */
+  readonly isWitnessed: (intent: CommittedIntent, caller: string) => Promise<boolean>
   readonly report: (event: CustodyEvent) => void
   /** Under which name officers know this service: its public origin. */
   readonly audience: string

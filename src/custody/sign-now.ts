@@ -1,6 +1,7 @@
 import { attachSignature, decodeUnsignedOperation, didOfGenesis } from '../plc/encode.ts'
 import { PlcError } from '../plc/error.ts'
 import { verifySignature } from '../plc/signature.ts'
+import type { Decision } from '../policy/evaluate.ts'
 import { verifyForRelease } from '../signer/release.ts'
 import { SignerError } from '../signer/signer.ts'
 import type { CommittedIntent, VerifiedSignature } from '../signer/signer.ts'
@@ -70,12 +71,19 @@ async function signedBefore(
 type Claimed = Answer & { kind: 'claimed' }
 
 /** The key is used here and nowhere else. What a crash leaves at each step is in the claim. */
-async function useKey(deps: CustodyDeps, { intent, question }: Claimed): Promise<SignNowResult> {
+async function useKey(
+  deps: CustodyDeps,
+  { intent, question, decision }: Claimed,
+): Promise<SignNowResult> {
   const { requestId } = intent.authorized
+  const { caller } = question.subject
+  if (asksWitness(decision) && !(await deps.isWitnessed(intent, caller))) {
+    await deps.store.postpone(intent, 'unwitnessed')
+    return busy(requestId, 'no quorum of witnesses has cosigned the intent yet; ask again')
+  }
   const signature = await signAndVerify(deps, intent)
   if (signature === 'unknown') return keyBusy(requestId, 'the key did not answer in time')
   if (signature === 'not-now') return keyBusy(requestId, 'the key cannot be used now; ask again')
-  const { caller } = question.subject
   const operation = attachSignature(question.subject.operation, signature.compact)
   const did = question.subject.previous?.did ?? didOfGenesis(operation)
   const recorded = await deps.store.record(signature, { did, operation, caller })
@@ -108,6 +116,11 @@ async function signAndVerify(
     await deps.store.postpone(intent, code)
     return 'not-now'
   }
+}
+
+/** Of rules that ask for one: the intent is shown elsewhere before the key is used, or the key is not used. */
+function asksWitness(decision: Decision): boolean {
+  return decision.kind === 'require' && decision.requirements.some(({ witness }) => witness)
 }
 
 const keyBusy = (requestId: string, message: string): Busy => ({

@@ -152,8 +152,6 @@ function weakerText(weaker: Weaker): string {
       return `channel.cli is ${weaker.has}, not ${weaker.needs}`
     case 'delay':
       return `the delay is ${weaker.has} s, not ${weaker.needs} s`
-    case 'witness':
-      return 'it asks for no witness'
     case 'unknown':
       return 'there are too many officers to be walked through'
   }

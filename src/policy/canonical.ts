@@ -14,6 +14,7 @@ const FORMAT = 'holdfast/policy-set/v1'
 /** Canonical DAG-CBOR: the bytes whose SHA-256 is the digest of the set. */
 export function policySetBytes(content: PolicyContent): Uint8Array {
   const { env, keys, callers, rules, denies, groups, valueSets, minimum, publication } = content
+  const { witnesses } = content
   return new Uint8Array(
     dagCbor.encode({
       format: FORMAT,
@@ -28,6 +29,8 @@ export function policySetBytes(content: PolicyContent): Uint8Array {
       publication,
       ceremony: content.ceremony,
       notify: content.notify,
+      // A set from before there were any keeps its digest.
+      ...(witnesses === undefined ? {} : { witnesses }),
     }),
   )
 }
@@ -139,6 +142,9 @@ const schema = z.strictObject({
       mail: z.strictObject({ from: text }).nullable(),
     })
     .nullable(),
+  witnesses: z
+    .strictObject({ quorum: count, of: z.array(z.strictObject({ url: text, key: text })) })
+    .exactOptional(),
 })
 
 /**

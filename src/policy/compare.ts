@@ -3,7 +3,7 @@ import { domainOf } from './analyse/domain.ts'
 import type { DomainCell } from './analyse/domain.ts'
 import { judgeCell } from './evaluate.ts'
 import type { Decision } from './evaluate.ts'
-import type { CeremonyRoles, Limit, PolicySet, Requirement } from './policy-set.ts'
+import type { WitnessConfig, CeremonyRoles, Limit, PolicySet, Requirement } from './policy-set.ts'
 import { quorumText } from './quorum.ts'
 import { credentialDid } from './roster.ts'
 import type { Credential, Roster } from './roster.ts'
@@ -157,6 +157,7 @@ function listDifferences(old: PolicySet, next: PolicySet): Difference[] {
       ? []
       : [`passkeys are of ${set.roster.rp.id}, at ${set.roster.rp.origins.join(', ')}`]),
     ...(set.ceremony === null ? [] : [ceremonyText(set.ceremony)]),
+    ...witnessLines(set.witnesses),
     ...(set.publication === null ? [] : [`publication takes ${durationText(set.publication)}`]),
     ...(set.notify?.webhooks ?? []).map(({ id, url }) => `webhook ${id} tells ${url}`),
     ...(set.notify?.mail == null ? [] : [`mail comes from ${set.notify.mail.from}`]),
@@ -180,6 +181,13 @@ function credentialText(credential: Credential): string {
   const { kind, id, from, until } = credential
   const [start, end] = [from, until].map((time) => new Date(time * 1_000).toISOString())
   return `${kind} ${id}: ${credentialDid(credential)}, from ${start ?? ''} until ${end ?? ''}`
+}
+
+function witnessLines(witnesses: WitnessConfig | undefined): string[] {
+  if (witnesses === undefined) return []
+  const { quorum, of } = witnesses
+  const lines = of.map(({ url, key }) => `witness ${key} at ${url}`)
+  return [`${quorum} of ${of.length} witnesses cosign`, ...lines]
 }
 
 function ceremonyText({ operators, observers, approversMayOperate }: CeremonyRoles): string {

@@ -8,6 +8,7 @@ import { parseNotify } from './parse/notify.ts'
 import { parseRoster } from './parse/roster.ts'
 import { parseRules, rulesSchema } from './parse/rules.ts'
 import { parseValueSets, valueSetsSchema } from './parse/value-sets.ts'
+import { parseWitnesses, witnessesSchema } from './parse/witnesses.ts'
 import { ruleClasses } from './policy-set.ts'
 import type { PolicySet, RuleClass } from './policy-set.ts'
 
@@ -42,6 +43,7 @@ const policyFile = z.strictObject({
       observers: z.int().min(0).max(100),
     })
     .optional(),
+  witnesses: witnessesSchema.optional(),
   ...rulesSchema,
 })
 
@@ -84,6 +86,7 @@ export function parsePolicySet(files: PolicyFiles): PolicySet {
     publication: publicationOf(written.publication),
     ceremony: written.ceremony ?? null,
     notify: parseNotify(files.notify),
+    ...parseWitnesses(written.witnesses),
   }
   return deepFreeze({ ...content, digest: policySetDigest(content), roster })
 }

@@ -137,6 +137,12 @@ export type CeremonyRoles = {
   readonly observers: number
 }
 
+/** Who cosigns checkpoints elsewhere. A quorum counts keys, never names. */
+export type WitnessConfig = {
+  readonly quorum: number
+  readonly of: readonly { readonly url: string; readonly key: string }[]
+}
+
 /** Who is told of requests that wait and of alarms. The service's own secrets are not in it. */
 export type NotifyConfig = {
   readonly webhooks: readonly { readonly id: string; readonly url: string }[]
@@ -160,6 +166,8 @@ export type PolicySet = {
   readonly publication: number | null
   readonly ceremony: CeremonyRoles | null
   readonly notify: NotifyConfig | null
+  /** Absent: nobody is asked to cosign. */
+  readonly witnesses?: WitnessConfig
   /** SHA-256 of the canonical DAG-CBOR of all of the above. Every decision names it. */
   readonly digest: Uint8Array
   /** The officers as of these files, with a digest of their own; null where there is no roster.yaml. */

@@ -18,7 +18,10 @@ import type { AuditLogStore } from './ports.ts'
 import { isSame } from './verified-log.ts'
 
 /** What is read of the log. */
-export type ExportSource = Pick<AuditLogStore, 'checkpoint' | 'bodies'>
+export type ExportSource = Pick<AuditLogStore, 'checkpoint' | 'bodies'> & {
+  /** The newest checkpoint that witnesses cosigned; null: none. */
+  readonly cosigned?: () => Promise<{ readonly size: number; readonly note: string } | null>
+}
 
 /** A folder that holds an export, or will. Each write is durable, and whole or not there. */
 export type ExportFolder = {
@@ -57,6 +60,8 @@ export async function exportLog(
     readonly progress: (done: number, size: number) => void
   },
 ): Promise<Exported> {
+  // Read first: it is a state of the log before the newest one.
+  const cosigned = (await store.cosigned?.()) ?? null
   const { note, checkpoint } = await newestCheckpoint(store, options)
   await folder.write('log.vkey', Buffer.from(`${formatVkey(options.key)}\n`))
   const tree = createTree(folder)
@@ -76,6 +81,7 @@ export async function exportLog(
     throw new LogBroken('the entries in the database have another root than the checkpoint')
   }
   await folder.replace('checkpoint', Buffer.from(note))
+  if (cosigned !== null) await folder.replace('cosigned', Buffer.from(cosigned.note))
   return { from, size: checkpoint.size }
 }
 

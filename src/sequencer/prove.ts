@@ -1,13 +1,11 @@
 import { openCheckpoint } from '../audit/checkpoint.ts'
-import { inclusionPlan, hashLeaf, proofOf } from '../audit/merkle.ts'
-import type { NodeId } from '../audit/merkle.ts'
+import { inclusionPlan } from '../audit/merkle.ts'
 import type { Ed25519Verify, NoteKey } from '../audit/note.ts'
 import { formatProof, parseProof, verifyProof } from '../audit/proof.ts'
-import { decodeTile, nodeOfTile, TILE_WIDTH, tileOfNode } from '../audit/tile.ts'
 import { ExportError } from './export-log.ts'
 import { LogBroken } from './log-broken.ts'
 import type { AuditLogStore } from './ports.ts'
-import { tileRoot } from './right-edge.ts'
+import { readInclusion } from './read-node.ts'
 
 /**
  * A receipt for one entry: a tlog-proof under the newest checkpoint, with the entry itself as its extra
@@ -22,16 +20,15 @@ export async function proveEntry(
   const published = await store.checkpoint()
   if (published === null) throw new ExportError('no-checkpoint', 'no checkpoint was signed yet')
   const { size } = openCheckpoint(Buffer.from(published.note), [trust.key], trust.verify)
-  const plan = inclusionPlan(index, size)
+  // Said before anything is read: there is no such entry yet.
+  inclusionPlan(index, size)
   const [entry] = await store.bodies(index, index + 1)
   if (entry === undefined) throw new LogBroken(`entry ${index} is missing in the database`)
-  const hashes = await Promise.all(
-    plan.needs.map(async (node) => await readNode(store, node, size)),
-  )
+  const hashes = await readInclusion(store, { index, size })
   const text = formatProof({
     extra: entry.body,
     index,
-    hashes: proofOf(plan, hashes),
+    hashes,
     checkpoint: published.note,
   })
   verifyProof(parseProof(Buffer.from(text)), entry.body, {
@@ -39,23 +36,4 @@ export async function proveEntry(
     verify: trust.verify,
   })
   return text
-}
-
-async function readNode(store: AuditLogStore, node: NodeId, size: number): Promise<Uint8Array> {
-  const { level, index, width } = tileOfNode(node, size)
-  const [full] = await store.tiles(level, index, index + 1)
-  if (full !== undefined) return nodeOfTile(node, decodeTile(full, TILE_WIDTH))
-  const from = index * TILE_WIDTH
-  if (level > 0) {
-    const below = await store.tiles(level - 1, from, from + width)
-    return nodeOfTile(
-      node,
-      below.map((tile) => tileRoot(decodeTile(tile, TILE_WIDTH))),
-    )
-  }
-  const bodies = await store.bodies(from, from + width)
-  return nodeOfTile(
-    node,
-    bodies.map(({ body }) => hashLeaf(body)),
-  )
 }

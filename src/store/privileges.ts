@@ -68,6 +68,8 @@ export const applicationPrivileges: Readonly<Record<string, TablePrivileges>> = 
     table: ['SELECT', 'INSERT'],
     update: ['changed_at', 'detail', 'not_before', 'state'],
   },
+  witnesses: { table: ['SELECT', 'INSERT'], update: ['size'] },
+  cosigned_checkpoint: { table: ['SELECT', 'INSERT'], update: ['size', 'note'] },
   followed: { table: ['SELECT', 'INSERT'], update: ['cursor'] },
   account_searches: { table: ['SELECT', 'INSERT', 'UPDATE'], update: [] },
   listed_accounts: { table: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'], update: [] },

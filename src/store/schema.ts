@@ -302,6 +302,19 @@ export const auditCheckpoint = pgTable('audit_checkpoint', {
   note: text().notNull(),
 })
 
+/** Up to where each witness has cosigned, by its verifier key: where to begin when it is asked again. */
+export const witnesses = pgTable('witnesses', {
+  key: text().primaryKey(),
+  size: bigint({ mode: 'number' }).notNull(),
+})
+
+/** One row: the newest checkpoint that a quorum of witnesses cosigned. Whoever reads it verifies it. */
+export const cosignedCheckpoint = pgTable('cosigned_checkpoint', {
+  id: integer().primaryKey(),
+  size: bigint({ mode: 'number' }).notNull(),
+  note: text().notNull(),
+})
+
 /** How far the export of a directory was followed. */
 export const followed = pgTable('followed', {
   directory: text().primaryKey(),

@@ -99,6 +99,7 @@ export function doorDeps(changes: Partial<AppDeps> = {}): { deps: AppDeps; lines
     proposeAnew: async () => ({ kind: 'proposed', requestId: requestView(1).id }),
     say: async () => ({ kind: 'kept' }),
     freeze: async () => null,
+    readCosigned: async () => null,
     passkeys: { open: async () => null, answer: async () => null },
     officers: {
       roster: null,

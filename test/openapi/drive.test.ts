@@ -121,6 +121,7 @@ it('lists, keys and the open routes', async () => {
   expect((await client.GET('/v1/audit/checkpoint')).data).toEqual({
     size,
     checkpoint: expect.stringContaining(`\n${size}\n`),
+    cosigned: null,
   })
   expect((await client.GET('/healthz')).data).toEqual({ alive: true })
   expect((await client.GET('/readyz')).data?.ready).toBe(true)

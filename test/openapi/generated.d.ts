@@ -562,6 +562,8 @@ export interface components {
       size: number
       /** @description the signed note (C2SP tlog-checkpoint): keep it, and compare with it later */
       checkpoint: string
+      /** @description the newest one that a quorum of witnesses has cosigned, which may be older */
+      cosigned: string | null
     }
     EntryList: {
       /** @description how many entries the newest checkpoint covers */

@@ -126,10 +126,10 @@ test('who may approve and operate is said by the set', () => {
 
 test.each([
   {
-    what: 'a witness, which nothing checks yet',
+    what: 'a witness, where none is named',
     from: 'alarm: true',
     to: 'witness: required',
-    says: /BREAK-GLASS: witness/,
+    says: /BREAK-GLASS: witness: there are no witnesses/,
   },
   {
     what: 'fewer persons than its own table says',

@@ -124,7 +124,14 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/data-dir.ts': list(`
     src/config.ts, src/files, src/sealing, node:crypto, node:fs/promises, node:path`),
-  'src/policy-files.ts': ['src/config.ts', 'src/policy', 'node:fs/promises', 'node:path'],
+  'src/policy-files.ts': [
+    'src/audit/note.ts',
+    'src/audit/error.ts',
+    'src/config.ts',
+    'src/policy',
+    'node:fs/promises',
+    'node:path',
+  ],
   'src/development.ts': list(`
     type src/config.ts, src/data-dir.ts, src/files, src/policy-files.ts, src/signer,
     type src/policy, type src/sealing, yaml, node:crypto, node:fs/promises, node:path,
@@ -136,7 +143,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/use-cases.ts': list(`
     src/custody, src/directory, src/events.ts, type src/logger.ts, src/measured.ts,
     type src/metrics.ts, src/plc, type src/policy, type src/sealing, type src/sequencer,
-    type src/signer, src/store, src/submit-frozen.ts, src/tampering.ts, src/trust, type src/trust-gate.ts`),
+    type src/signer, src/store, src/submit-frozen.ts, src/tampering.ts, src/trust, type src/trust-gate.ts,
+    type src/witnesses.ts`),
   'src/submit-frozen.ts': list(`
     type src/audit, type src/custody, type src/policy, src/trust/freeze.ts, type src/trust-gate.ts`),
   'src/tampering.ts': ['type src/custody', 'src/store/error.ts'],
@@ -160,11 +168,17 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'src/passkeys.ts': list(`
     src/approval, type src/api, type src/plc, src/policy/parse/roster.ts,
     src/policy/roster-text.ts, type src/sealing, src/store/invitations.ts, type src/store`),
+  'src/witness': ['src/audit/witness.ts', 'type src/sequencer'],
+  'src/witnesses.ts': list(`
+    src/audit/note.ts, type src/audit, src/ed25519, type src/logger.ts, type src/open-log.ts,
+    type src/policy, src/sequencer, src/store/cosigned.ts, type src/store, src/witness,
+    node:timers/promises`),
   'src/trust-gate.ts': ['type src/policy', 'type src/sequencer', 'src/trust'],
   'src/context.ts': list(`
     src/open-log.ts, src/in-force.ts, src/freeze.ts, src/trust-gate.ts, type src/sequencer, node:perf_hooks,
     src/config.ts, src/data-dir.ts, src/development.ts, src/key-events.ts, src/keys.ts,
-    src/measured.ts, src/metrics.ts, src/notifications.ts, src/passkeys.ts, type src/approval,
+    src/measured.ts, src/metrics.ts, src/notifications.ts, src/passkeys.ts, src/witnesses.ts,
+    type src/approval,
     src/custody/request.ts, type src/plc, src/readiness.ts, src/use-cases.ts, type src/logger.ts,
     src/directory, src/ecdsa,
     src/policy, type src/sealing, src/signer, src/store, type pg, node:path`),
@@ -223,7 +237,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     src, scripts/online/command.ts, test/support, test/e2e/support, node:*`),
   // Air-gapped: what it reaches is bounded further by a rule of its own.
   'scripts/offline': list(`
-    src/ceremony, src/words, src/plc, src/recovery, src/bundle, src/audit, src/policy, src/ecdsa, src/files, src/signer/signer.ts,
+    src/ceremony, src/words, src/plc, src/recovery, src/bundle, src/audit, src/policy, src/ecdsa, src/ed25519, src/files, src/signer/signer.ts,
     src/signer/pkcs11, node:crypto, node:fs/promises, node:os, node:path, node:url, node:util`),
   'scripts/offline/age.ts': ['age-encryption'],
   'scripts/ceremony.ts': ['scripts/offline'],
@@ -278,7 +292,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
 }
 
 const globalOwners: Readonly<Record<string, readonly string[]>> = {
-  fetch: ['src/directory', 'src/notify/webhook.ts', 'src/client', 'scripts/fuzz'],
+  fetch: ['src/directory', 'src/witness', 'src/notify/webhook.ts', 'src/client', 'scripts/fuzz'],
   process: [],
   // Commands and launchers hand the environment on; `config.ts` says what may stand in it.
   'process.env': ['scripts/online', 'scripts/ceremony.ts', launchers],

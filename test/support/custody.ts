@@ -104,6 +104,7 @@ export async function openCustody(options: Options = {}) {
     ...reading,
     signers: bench.signers,
     findIdentity: finderIn(directory),
+    isWitnessed: async () => false,
   }
   const [key, p256] = policies.keys as [KeyConfig, KeyConfig]
 

@@ -13,11 +13,12 @@ import type { TrustedIntent } from '../../../src/recovery/trusted.ts'
 import { print, printJson, UsageError } from '../command.ts'
 import type { Command } from '../command.ts'
 import { openApproved, openTrusted } from './bundle-option.ts'
+import { evidenceText, readLogEvidence } from './log-evidence.ts'
 import { createProgress } from './progress.ts'
 import { createSample } from './sample.ts'
 
 export const inspectUsage =
-  'inspect --trust FILE BUNDLE [--sample N] [--dice TEXT] [--json]   what a bundle would have signed; no key is needed'
+  'inspect --trust FILE BUNDLE [--checkpoint FILE] [--sample N] [--dice TEXT] [--json]   what a bundle would have signed; no key is needed'
 
 export const sampleOptions = {
   sample: { type: 'string', default: '3' },
@@ -36,6 +37,7 @@ export const inspect: Command = async (args) => {
     options: {
       ...sampleOptions,
       trust: { type: 'string' },
+      checkpoint: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   })
@@ -43,7 +45,9 @@ export const inspect: Command = async (args) => {
   if (path === undefined || extra !== undefined || values.trust === undefined) {
     throw new UsageError(inspectUsage)
   }
-  const opened = await openTrusted(path, values.trust)
+  const { trust, checkpoint } = values
+  const evidence = checkpoint === undefined ? null : await readLogEvidence(checkpoint, trust)
+  const opened = await openTrusted(path, trust)
   const shown = await look(opened.bundle, samplingOf(values, inspectUsage))
   const approval = await openApproved(opened).catch((error: unknown) => {
     if (error instanceof RecoveryError && error.code === 'not-approved') return error
@@ -52,9 +56,10 @@ export const inspect: Command = async (args) => {
   const isApproved = !(approval instanceof RecoveryError)
   if (values.json) {
     const approvedBy = isApproved ? approval.approvers : null
-    printJson({ ...summaryFields(opened.trusted, shown.summary), approvedBy })
+    printJson({ ...summaryFields(opened.trusted, shown.summary), approvedBy, log: evidence })
   } else {
     show(opened.trusted, shown)
+    print(evidenceText(evidence))
     print(isApproved ? approvalText(approval.approvers) : `NOT YET: ${approval.message}`)
   }
   return isApproved ? 0 : 1

@@ -7,6 +7,8 @@ import type { Actor } from './actions.ts'
 export type AuditReads = {
   /** null: nothing has been checkpointed yet. */
   readonly readCheckpoint: () => Promise<{ size: number; note: string } | null>
+  /** Cosigned by a quorum of witnesses. */
+  readonly readCosigned: () => Promise<{ note: string } | null>
   /** Bodies from an index on, at most so many. */
   readonly readEntries: (
     from: number,
@@ -16,10 +18,13 @@ export type AuditReads = {
   readonly proveEntry: (index: number) => Promise<string>
 }
 
-export async function newestCheckpoint({ readCheckpoint }: AuditReads): Promise<CheckpointView> {
-  const found = await readCheckpoint()
+export async function newestCheckpoint({
+  readCheckpoint,
+  readCosigned,
+}: AuditReads): Promise<CheckpointView> {
+  const [found, cosigned] = await Promise.all([readCheckpoint(), readCosigned()])
   if (found === null) throw new ProblemError('not-found', 'nothing has been checkpointed yet')
-  return { size: found.size, checkpoint: found.note }
+  return { size: found.size, checkpoint: found.note, cosigned: cosigned?.note ?? null }
 }
 
 /** @param target of the request line @throws ProblemError */

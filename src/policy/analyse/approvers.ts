@@ -73,12 +73,12 @@ export function fewestPersons(requirements: readonly Requirement[], roster: Rost
 export type Weaker =
   | { readonly kind: 'persons'; readonly example: readonly string[] }
   | { readonly kind: 'cli' | 'delay'; readonly has: number; readonly needs: number }
-  | { readonly kind: 'witness' }
   | { readonly kind: 'unknown' }
 
 /**
  * In what `strict` asks for less than `lax`; empty: whoever meets it has met the other one too. By
- * walking through every set of approvers, not by comparing numbers.
+ * walking through every set of approvers, not by comparing numbers. A witness is no part of it: where no key is
+ * used, nothing waits for one.
  */
 export function weakerIn(
   strict: readonly Requirement[],
@@ -93,9 +93,6 @@ export function weakerIn(
   for (const kind of ['cli', 'delay'] as const) {
     const [has, needs] = [most(strict, kind), most(lax, kind)]
     if (has < needs) found.push({ kind, has, needs })
-  }
-  if (lax.some(({ witness }) => witness) && !strict.some(({ witness }) => witness)) {
-    found.push({ kind: 'witness' })
   }
   return found
 }

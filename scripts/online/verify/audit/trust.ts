@@ -38,7 +38,9 @@ export function openTrust({ dir, trust, checkpoint, maxAge }: Options, now: numb
   const key = card === null ? parseVkey(needed(dir, 'log.vkey').trim()) : logKeyOf(card)
   const keys = [key, ...(card?.witnesses ?? [])]
   const opened = openCheckpoint(Buffer.from(needed(dir, 'checkpoint')), keys, verifyEd25519)
+  const cosigned = cosignedIn(dir, keys)
   const anchors = [
+    ...(cosigned === null ? [] : [{ ...cosigned, name: 'the cosigned checkpoint' }]),
     ...(card?.seen ? [{ name: 'the trust card', ...card.seen }] : []),
     ...(checkpoint === null ? [] : [keptAnchor(checkpoint, keys)]),
   ]
@@ -47,16 +49,32 @@ export function openTrust({ dir, trust, checkpoint, maxAge }: Options, now: numb
     key,
     checkpoint: opened,
     anchors,
-    unanchored: lacking(opened, { anchors, maxAge, now }),
+    unanchored: lacking([opened, ...(cosigned === null ? [] : [cosigned])], {
+      kept: anchors.length > (cosigned === null ? 0 : 1),
+      maxAge,
+      now,
+    }),
   }
 }
 
+/**
+ * What witnesses of the card have cosigned, beside an export: a state of the log that they vouch for.
+ * null: there is no such file, or the card names no witness.
+ */
+function cosignedIn(dir: string, keys: readonly NoteKey[]): VerifiedCheckpoint | null {
+  const file = keys.length > 1 ? readIn(dir, 'cosigned') : null
+  if (file === null) return null
+  const opened = openCheckpoint(file, keys, verifyEd25519)
+  return opened.cosignatures.length === 0 ? null : opened
+}
+
 function lacking(
-  { cosignatures }: VerifiedCheckpoint,
-  input: { anchors: readonly Anchor[]; maxAge: number; now: number },
+  seen: readonly VerifiedCheckpoint[],
+  input: { kept: boolean; maxAge: number; now: number },
 ): string | null {
-  if (input.anchors.length > 0) return null
-  if (cosignatures.some(({ time }) => time >= input.now - input.maxAge)) return null
+  if (input.kept) return null
+  const times = seen.flatMap(({ cosignatures }) => cosignatures.map(({ time }) => time))
+  if (times.some((time) => time >= input.now - input.maxAge)) return null
   return (
     'nothing from elsewhere says how long the log is: give --checkpoint with one that you kept, ' +
     'or a trust card that names a state seen before or witnesses'
