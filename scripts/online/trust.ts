@@ -8,14 +8,12 @@ import {
   openCheckpointKey,
 } from '../../src/sequencer/checkpoint-key.ts'
 import type { Held } from '../../src/sequencer/held.ts'
-import type { Acceptance } from '../../src/approval/acceptance.ts'
-import { firstEpochLacks } from '../../src/approval/acceptance.ts'
 import { decodeTrust } from '../../src/trust/record.ts'
 import { Refusal } from '../offline/refusal.ts'
 import { openTerminal } from '../offline/terminal.ts'
 import { UsageError, print, printJson, withContext } from './command.ts'
 import type { Command } from './command.ts'
-import { readAcceptances } from './trust/accepted.ts'
+import { readFirstOfficers } from './trust/accepted.ts'
 import { putInForce } from './trust/put-in-force.ts'
 import { askWords, wordsOf } from './trust/words.ts'
 
@@ -40,7 +38,7 @@ async function init(json: boolean, files: readonly string[]): Promise<number> {
   return await withContext(async (context) => {
     const { config, auditLog, policies } = context
     await requireBeginning(context)
-    const accepted = await acceptedBy(policies, files)
+    const accepted = await readFirstOfficers(files, policies)
     await confirm(policies)
     await makeCheckpointKey(config.checkpointKeyFile)
     const key = await openCheckpointKey(config.checkpointKeyFile)
@@ -70,19 +68,6 @@ async function requireBeginning({ auditLog }: Context): Promise<void> {
   if (await auditLog.store.isEmpty()) return
   throw new Refusal(
     'the log in the database is not empty: its held record is lost, or this is a restored backup; see docs/operations.md',
-  )
-}
-
-async function acceptedBy({ roster }: PolicySet, files: readonly string[]): Promise<Acceptance[]> {
-  if (roster === null) {
-    if (files.length > 0) throw new Refusal('--accepted: this policy set has no officers')
-    return []
-  }
-  const accepted = await readAcceptances(files, roster)
-  const lacks = firstEpochLacks(roster, accepted)
-  if (lacks.length === 0) return accepted
-  throw new Refusal(
-    `these officers cannot be the first: ${lacks.join('; ')} (officers accept --out FILE, then --accepted FILE)`,
   )
 }
 

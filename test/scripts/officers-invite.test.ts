@@ -2,11 +2,10 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { freePort } from '../support/free-port.ts'
 import { acceptAs, openOfficersHome } from '../support/officers-home.ts'
 import type { Checked, OfficersHome } from '../support/officers-home.ts'
 import { missingForBrowser, openPasskeyBrowser } from '../support/passkey-browser.ts'
@@ -24,14 +23,6 @@ if (missing !== null && process.env['CI'] === 'true') throw new Error(`missing: 
 
 const main = fileURLToPath(new URL('../../scripts/holdfast.ts', import.meta.url))
 const MORE = '  - { id: MORE, match: { op: [update], key: [online], diff: any }, require: none }\n'
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
-}
 
 type Invited = { readonly link: string; readonly until: string }
 type Passkey = {

@@ -24,6 +24,14 @@ export function beginning({ origin, vkey }: LogSigner, at: number): Uint8Array {
   return encodeEntry(first, new Date(at)).body
 }
 
+/** An entry like any other, each with a number of its own. */
+export function counted(operations: number): Uint8Array {
+  const directory = 'https://plc.directory'
+  const counts = { operations, own: 0, foreign: 0, nullified: 0 }
+  const entry = { kind: 'reconciliation.reported', directory, ...counts } as const
+  return encodeEntry(entry, new Date(Date.UTC(2026, 0, 1) + operations)).body
+}
+
 export function checkpointOf(bodies: readonly Uint8Array[], signer: LogSigner) {
   const root = rootOf(appendLeaves(emptyRange, bodies.map(hashLeaf)))
   const size = bodies.length

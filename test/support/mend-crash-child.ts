@@ -3,13 +3,14 @@
 import { createPrivateKey } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { forkLog } from '../../src/sequencer/fork.ts'
 import { createHeldFile } from '../../src/sequencer/held-file.ts'
 import type { Held } from '../../src/sequencer/held.ts'
 import { restoreLog } from '../../src/sequencer/restore.ts'
 import { createPool } from '../../src/store/database.ts'
 import { openTestLog } from './audit-log.ts'
+import { dieAtStep } from './die-at-step.ts'
+import type { DieAt } from './die-at-step.ts'
 import type { TestDatabase } from './postgres.ts'
 import { watchPool } from './watched-pool.ts'
 
@@ -21,24 +22,12 @@ export type MendOrder = {
   /** An export that has what is lost; null: the log is forked. */
   readonly exported: string | null
   /** null: a dry run, which prints its steps. */
-  readonly dieAt: { readonly step: number; readonly when: 'before' | 'during' } | null
+  readonly dieAt: DieAt
 }
 
 const order = JSON.parse(process.argv[2] ?? '') as MendOrder
 const { database, heldDir, key, exported, dieAt } = order
-const taken: string[] = []
-
-async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
-  taken.push(name)
-  if (taken.length - 1 !== dieAt?.step) return await work()
-  if (dieAt.when === 'during') {
-    work().catch(() => {})
-    await sleep(Math.random() * 3)
-  }
-  process.kill(process.pid, 'SIGKILL')
-  return await new Promise(() => {})
-}
-
+const { taken, step } = dieAtStep(dieAt)
 const file = createHeldFile(heldDir)
 const log = await openTestLog(database as TestDatabase, {
   heldDir,

@@ -1,6 +1,5 @@
 import { lstat } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { weighAct } from '../../../src/approval/act.ts'
 import {
   logForkAct,
   logForkDigest,
@@ -8,11 +7,9 @@ import {
   renderLogFork,
 } from '../../../src/approval/log-fork.ts'
 import type { LogForkRequest } from '../../../src/approval/log-fork.ts'
-import { verifyApproval } from '../../../src/approval/verify.ts'
 import { formatVkey } from '../../../src/audit/note.ts'
 import { publicOrigin } from '../../../src/config.ts'
 import type { Context } from '../../../src/context.ts'
-import { openVerifier } from '../../../src/ecdsa/native.ts'
 import { writeOnce } from '../../../src/files/write-once.ts'
 import { firstHeld } from '../../../src/open-log.ts'
 import { escapeText } from '../../../src/plc/text.ts'
@@ -24,7 +21,7 @@ import { readText, Refusal } from '../../offline/command.ts'
 import { confirmWords, wordTable } from '../../offline/recovery/confirm.ts'
 import { openTerminal } from '../../offline/terminal.ts'
 import { print, printJson, UsageError, withContext } from '../command.ts'
-import { approvalsBeside } from './approvals-beside.ts'
+import { agreementBeside } from '../trust/approvals-beside.ts'
 
 export const forkUsage =
   'audit fork FILE [--proposer ID] [--json]   give entries up that are lost for good: writes FILE as what is asked, and does it when it is there and approved'
@@ -110,24 +107,10 @@ async function execute(
   context: Context,
   { path, held, json }: Omit<Described, 'proposer'>,
 ): Promise<number> {
-  const { auditLog, policies, config } = context
+  const { auditLog } = context
   const request = parseLogFork(await readText(path), escapeText(path))
-  // No approval is of another service or environment than this one.
-  if (request.env !== policies.env || request.audience !== publicOrigin(config)) {
-    throw new Refusal(`${escapeText(path)}: is a request to another service`)
-  }
-  const approvals = await approvalsBeside(path)
-  const rosters = policies.roster === null ? [] : [policies.roster]
-  const { verify } = openVerifier()
-  const agreed = weighAct(logForkAct(request), {
-    policies,
-    roster: policies.roster,
-    approvals: await Promise.all(
-      approvals.map(async (raw) => await verifyApproval({ raw, rosters, verify })),
-    ),
-    clocks: await context.clocks(),
-  })
-  if (agreed.approvers.length === 0) await askWords(logForkDigest(request))
+  const { approvals, approvers } = await agreementBeside(context, path, logForkAct(request))
+  if (approvers.length === 0) await askWords(logForkDigest(request))
   const { from, had, origin, checkpointKey } = request
   const outcome = await forkLog(auditLog.store, auditLog.held, {
     held,

@@ -1,8 +1,10 @@
 import { openVerifier } from '../../../src/ecdsa/native.ts'
 import { escapeText } from '../../../src/plc/text.ts'
+import type { PolicySet } from '../../../src/policy/policy-set.ts'
 import type { Roster } from '../../../src/policy/roster.ts'
 import {
   checkAcceptance,
+  firstEpochLacks,
   MAX_ACCEPTANCE_BYTES,
   parseAcceptance,
 } from '../../../src/approval/acceptance.ts'
@@ -29,4 +31,21 @@ export async function readAcceptances(
     }
   }
   return accepted
+}
+
+/** Those with whom a log begins, or who come in where there were none. @throws Refusal saying who lacks */
+export async function readFirstOfficers(
+  paths: readonly string[],
+  { roster }: PolicySet,
+): Promise<Acceptance[]> {
+  if (roster === null) {
+    if (paths.length > 0) throw new Refusal('--accepted: this policy set has no officers')
+    return []
+  }
+  const accepted = await readAcceptances(paths, roster)
+  const lacks = firstEpochLacks(roster, accepted)
+  if (lacks.length === 0) return accepted
+  throw new Refusal(
+    `these officers cannot be the first: ${lacks.join('; ')} (officers accept --out FILE, then --accepted FILE)`,
+  )
 }

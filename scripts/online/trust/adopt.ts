@@ -4,21 +4,18 @@ import {
   renderChangeRequest,
   weighChange,
 } from '../../../src/approval/change.ts'
-import { verifyApproval } from '../../../src/approval/verify.ts'
 import { publicOrigin } from '../../../src/config.ts'
 import type { Context } from '../../../src/context.ts'
-import { openVerifier } from '../../../src/ecdsa/native.ts'
 import { escapeText } from '../../../src/plc/text.ts'
 import { compare } from '../../../src/policy/compare.ts'
 import type { PolicySet } from '../../../src/policy/policy-set.ts'
 import type { Roster } from '../../../src/policy/roster.ts'
-import { firstEpochLacks } from '../../../src/approval/acceptance.ts'
 import { decodeTrust } from '../../../src/trust/record.ts'
 import { readText, Refusal } from '../../offline/command.ts'
 import { openTerminal } from '../../offline/terminal.ts'
-import { approvalsBeside } from '../audit/approvals-beside.ts'
+import { approvalsBeside } from './approvals-beside.ts'
 import { print, printJson, withContext } from '../command.ts'
-import { readAcceptances } from './accepted.ts'
+import { readAcceptances, readFirstOfficers } from './accepted.ts'
 import { putInForce } from './put-in-force.ts'
 import type { Change as PutInForce } from './put-in-force.ts'
 import { requireAccepted, requireSuccession } from './succession.ts'
@@ -79,7 +76,7 @@ async function byOperator(
   path: string | null,
 ): Promise<PutInForce> {
   if (path !== null) throw new Refusal('the policy set in force has no officers who approve it')
-  const accepted = await firstOfficers(candidate, files)
+  const accepted = await readFirstOfficers(files, candidate)
   await confirm(policies, candidate)
   return { policies: candidate, by: 'operator', agreed: null, accepted, before }
 }
@@ -106,16 +103,9 @@ async function byOfficers(
     throw new Refusal(`${escapeText(path)}: is a request to another service`)
   }
   await requireSuccession(context, { old: roster, next: candidate.roster })
-  const approvals = await approvalsBeside(path)
-  const { verify } = openVerifier()
-  weighChange(request, {
-    policies,
-    roster,
-    approvals: await Promise.all(
-      approvals.map(async (raw) => await verifyApproval({ raw, rosters: [roster], verify })),
-    ),
-    clocks: await context.clocks(),
-  })
+  const { approvals, verified } = await approvalsBeside(path, roster)
+  const clocks = await context.clocks()
+  weighChange(request, { policies, roster, approvals: verified, clocks })
   const next = candidate.roster ?? roster
   const accepted = await readAcceptances(files, next)
   requireAccepted({ old: roster, next }, accepted)
@@ -126,17 +116,6 @@ async function byOfficers(
 function say(json: boolean, report: object, line: string): void {
   if (json) printJson(report)
   else print(line)
-}
-
-async function firstOfficers({ roster }: PolicySet, files: readonly string[]) {
-  if (roster === null) {
-    if (files.length > 0) throw new Refusal('--accepted: this policy set has no officers')
-    return []
-  }
-  const accepted = await readAcceptances(files, roster)
-  const lacks = firstEpochLacks(roster, accepted)
-  if (lacks.length === 0) return accepted
-  throw new Refusal(`these officers cannot be the first: ${lacks.join('; ')}`)
 }
 
 async function confirm(old: PolicySet, next: PolicySet): Promise<void> {

@@ -1,27 +1,23 @@
 import { lstat } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { actMatter, decideAct, weighAct } from '../../../src/approval/act.ts'
+import { actMatter, decideAct } from '../../../src/approval/act.ts'
 import { parseThaw, renderThaw, thawAct, thawDigest } from '../../../src/approval/thaw.ts'
 import type { ThawRequest } from '../../../src/approval/thaw.ts'
-import { verifyApproval } from '../../../src/approval/verify.ts'
 import type { Agreed } from '../../../src/audit/entry.ts'
 import { publicOrigin } from '../../../src/config.ts'
 import type { Context } from '../../../src/context.ts'
-import { openVerifier } from '../../../src/ecdsa/native.ts'
 import { writeOnce } from '../../../src/files/write-once.ts'
 import { escapeText } from '../../../src/plc/text.ts'
-import { readPolicySet } from '../../../src/policy-files.ts'
 import { changeHeld } from '../../../src/sequencer/change-held.ts'
 import type { Held } from '../../../src/sequencer/held.ts'
 import { addNotice } from '../../../src/store/notices.ts'
 import { recordPolicies, recordTrust } from '../../../src/store/policy-sets.ts'
 import { readText, Refusal } from '../../offline/command.ts'
 import { openTerminal } from '../../offline/terminal.ts'
-import { approvalsBeside } from '../audit/approvals-beside.ts'
 import { print, printJson, UsageError, withContext } from '../command.ts'
-import { officerKeyOptions, officerKeyUsage, withOfficerKey } from '../officer-key.ts'
-import { writeApproval } from '../officers/approval-file.ts'
-import { policiesDir } from '../policies-dir.ts'
+import { officerKeyUsage } from '../officer-key.ts'
+import { agreementBeside } from './approvals-beside.ts'
+import { approveAct } from '../officers/approve-act.ts'
 import { askWords, wordsOf } from './words.ts'
 
 export const thawUsage = `thaw FILE [--proposer ID] [--json]   writes FILE as what is asked, and lifts every freeze when it is there and approved |
@@ -103,26 +99,11 @@ async function describe(
 }
 
 async function execute(context: Context, { path, held, json }: Given): Promise<number> {
-  const { policies } = context
   const request = parseThaw(await readText(path), escapeText(path))
   if (request.store !== held.storeId || request.frozen.join() !== held.frozen.join()) {
     throw new Refusal('something else is frozen than was approved; ask anew')
   }
-  // No approval is of another service or environment than this one.
-  if (request.env !== policies.env || request.audience !== publicOrigin(context.config)) {
-    throw new Refusal(`${escapeText(path)}: is a request to another service`)
-  }
-  const approvals = await approvalsBeside(path)
-  const rosters = policies.roster === null ? [] : [policies.roster]
-  const { verify } = openVerifier()
-  const { approvers } = weighAct(thawAct(request), {
-    policies,
-    roster: policies.roster,
-    approvals: await Promise.all(
-      approvals.map(async (raw) => await verifyApproval({ raw, rosters, verify })),
-    ),
-    clocks: await context.clocks(),
-  })
+  const { approvals, approvers } = await agreementBeside(context, path, thawAct(request))
   if (approvers.length === 0) throw new Refusal('no officer has approved it')
   return await lift(context, { held, agreed: { request: renderThaw(request), approvals }, json })
 }
@@ -138,7 +119,7 @@ async function lift(
 ): Promise<number> {
   const { held, agreed, json } = thawed
   // By what it is judged stands before it: whoever died while changing it may have left that out.
-  await recordPolicies(db, policies)
+  if (policies.env === 'prod') await recordPolicies(db, policies)
   await recordTrust(db, [{ kind: 'signing.thawed', frozen: held.frozen, agreed }])
   await addNotice(db, {
     kind: 'alarm',
@@ -156,35 +137,12 @@ async function lift(
   return 0
 }
 
-/** An officer's approval, signed on the officer's own machine, as a file beside the request. */
+/** An officer's approval, as a file beside the request. */
 async function approve(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      ...officerKeyOptions,
-      policies: { type: 'string' },
-      json: { type: 'boolean', default: false },
-    },
+  return await approveAct(args, {
+    usage: thawUsage,
+    parse: (text, file) => thawAct(parseThaw(text, file)),
+    ask: async (terminal, digest) =>
+      await askWords(terminal, { what: 'the request', digest }, 'thaw FILE'),
   })
-  const [path, extra] = positionals
-  if (path === undefined || extra !== undefined) throw new UsageError(thawUsage)
-  const request = parseThaw(await readText(path), escapeText(path))
-  const policies = await readPolicySet(policiesDir(values.policies))
-  const { roster } = policies
-  const matter = actMatter(thawAct(request), policies)
-  if (matter === null || roster === null) throw new Refusal('the policies ask nobody for a thaw')
-  process.stderr.write(matter.display)
-  const terminal = openTerminal()
-  try {
-    await askWords(terminal, { what: 'the request', digest: thawDigest(request) }, 'thaw FILE')
-    return await withOfficerKey(values, { usage: thawUsage, terminal }, async (key) => {
-      const person = await writeApproval({ matter, roster, key }, (id) => `${path}.${id}.json`)
-      if (values.json) printJson({ person })
-      else print(`approved by ${person}: ${escapeText(`${path}.${person}.json`)}`)
-      return 0
-    })
-  } finally {
-    terminal.close()
-  }
 }

@@ -3,11 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readLogEvidence, evidenceText } from '../../../scripts/offline/recovery/log-evidence.ts'
-import { encodeEntry } from '../../../src/audit/entry.ts'
 import { COSIGNATURE, formatNote, formatVkey, noteKey, parseNote } from '../../../src/audit/note.ts'
 import { openEd25519 } from '../../../src/ed25519/openssl.ts'
 import { runAuditVerify } from '../../support/audit-verify.ts'
-import { beginning, checkpointOf, logSigner, writeExport } from '../../support/exported-log.ts'
+import {
+  beginning,
+  counted,
+  checkpointOf,
+  logSigner,
+  writeExport,
+} from '../../support/exported-log.ts'
 
 // What witnesses have cosigned stands in the place of a checkpoint that somebody kept.
 
@@ -15,18 +20,6 @@ const signer = logSigner()
 const now = Math.floor(Date.now() / 1000)
 const witness = openEd25519(Buffer.alloc(32, 9))
 const key = noteKey('witness.example/w', COSIGNATURE, witness.publicKey)
-const counted = (operations: number) =>
-  encodeEntry(
-    {
-      kind: 'reconciliation.reported',
-      directory: 'https://plc.directory',
-      operations,
-      own: 0,
-      foreign: 0,
-      nullified: 0,
-    },
-    new Date(Date.UTC(2026, 0, 1) + operations),
-  ).body
 const bodies = [
   beginning(signer, Date.UTC(2026, 0, 1)),
   ...Array.from({ length: 300 }, (_, n) => counted(n)),

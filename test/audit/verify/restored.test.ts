@@ -3,7 +3,13 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { encodeEntry } from '../../../src/audit/entry.ts'
 import { appendLeaves, emptyRange, hashLeaf, rootOf } from '../../../src/audit/merkle.ts'
 import { runAuditVerify } from '../../support/audit-verify.ts'
-import { beginning, keepCheckpoint, logSigner, writeExport } from '../../support/exported-log.ts'
+import {
+  beginning,
+  counted,
+  keepCheckpoint,
+  logSigner,
+  writeExport,
+} from '../../support/exported-log.ts'
 
 // What was put back into a database that had lost entries is held against the tree of the log itself.
 
@@ -13,19 +19,6 @@ const made: string[] = []
 afterAll(async () => {
   for (const dir of made) await rm(dir, { recursive: true })
 })
-
-const counted = (operations: number) =>
-  encodeEntry(
-    {
-      kind: 'reconciliation.reported',
-      directory: 'https://plc.directory',
-      operations,
-      own: 0,
-      foreign: 0,
-      nullified: 0,
-    },
-    new Date(START + operations),
-  ).body
 
 const bodies = [beginning(signer, START), ...Array.from({ length: 700 }, (_, n) => counted(n))]
 const rootAt = (size: number) =>
