@@ -32,6 +32,10 @@ export type WitnessEvent =
   | { readonly kind: 'witness-silent'; readonly witness: string; readonly why: string }
   | { readonly kind: 'witness-back'; readonly witness: string }
 
+type Trouble =
+  | { readonly kind: 'witness-inconsistent' }
+  | { readonly kind: 'witness-silent'; readonly why: string }
+
 export type WitnessingDeps = {
   readonly witnesses: readonly Witness[]
   readonly quorum: number
@@ -57,7 +61,7 @@ export type Witnessing = {
  */
 export function createWitnessing(deps: WitnessingDeps): Witnessing {
   const { witnesses, quorum, log, store, logKey, verify } = deps
-  const silent = new Set<string>()
+  const troubles = new Map<string, Trouble['kind']>()
   let underWay: Promise<void> | null = null
 
   async function lookOnce(): Promise<void> {
@@ -67,16 +71,28 @@ export function createWitnessing(deps: WitnessingDeps): Witnessing {
     if (last !== null && last.size >= published.size) return
     const { size } = openCheckpoint(Buffer.from(published.note), [key], verify)
     const sizes = await store.sizes()
-    const answers = await Promise.all(
-      witnesses.map(async (witness) => {
-        const old = sizes.get(formatVkey(witness.key)) ?? 0
-        return await cosign(witness, { note: published.note, size, old })
-      }),
-    )
-    const found = answers.filter((answer) => answer !== null)
-    if (found.length < quorum) return
     const { text, signatures } = parseNote(Buffer.from(published.note))
-    await store.keep({ size, note: formatNote(text, [...signatures, ...found]) })
+    await askAll(async (witness, found) => {
+      const old = sizes.get(formatVkey(witness.key)) ?? 0
+      const cosignature = await cosign(witness, { note: published.note, size, old })
+      if (cosignature !== null) found.push(cosignature)
+      if (cosignature === null || found.length < quorum) return false
+      await store.keep({ size, note: formatNote(text, [...signatures, ...found]) })
+      return true
+    })
+  }
+
+  /** Until a quorum is kept: who does not answer delays nobody, and whoever comes later is added. */
+  async function askAll(
+    ask: (witness: Witness, found: NoteSignature[]) => Promise<boolean>,
+  ): Promise<void> {
+    const found: NoteSignature[] = []
+    await new Promise<void>((resolve, reject) => {
+      const asked = witnesses.map(async (witness) => {
+        if (await ask(witness, found)) resolve()
+      })
+      Promise.all(asked).then(() => resolve(), reject)
+    })
   }
 
   async function newestBy(key: NoteKey): Promise<VerifiedCheckpoint | null> {
@@ -104,12 +120,7 @@ export function createWitnessing(deps: WitnessingDeps): Witnessing {
     if (answer.kind === 'knows' && answer.size <= size) {
       answer = await askOnce(witness, { note, size, old: answer.size })
     }
-    const { name } = witness.key
-    if (answer.kind === 'inconsistent' || (answer.kind === 'knows' && (await isUnknown(answer)))) {
-      deps.report({ kind: 'witness-inconsistent', witness: name })
-    } else if (answer.kind !== 'cosigned') {
-      tellSilent(name, answer.kind === 'knows' ? 'it is ahead' : answer.why)
-    } else if (silent.delete(name)) deps.report({ kind: 'witness-back', witness: name })
+    tell(witness.key.name, await eventOf(answer))
     if (answer.kind !== 'cosigned') return null
     await store.keepSize(formatVkey(witness.key), size)
     return answer.signature
@@ -131,11 +142,30 @@ export function createWitnessing(deps: WitnessingDeps): Witnessing {
     return size > ((await log.checkpoint())?.size ?? 0)
   }
 
-  /** Once, until it has cosigned again: a look comes every second. */
-  function tellSilent(name: string, why: string): void {
-    if (silent.has(name)) return
-    silent.add(name)
-    deps.report({ kind: 'witness-silent', witness: name, why })
+  async function eventOf(answer: WitnessAnswer): Promise<Trouble | null> {
+    switch (answer.kind) {
+      case 'cosigned':
+        return null
+      case 'inconsistent':
+        return { kind: 'witness-inconsistent' }
+      case 'knows':
+        return (await isUnknown(answer))
+          ? { kind: 'witness-inconsistent' }
+          : { kind: 'witness-silent', why: 'it is ahead of what was shown to it' }
+      case 'refused':
+        return { kind: 'witness-silent', why: answer.why }
+    }
+  }
+
+  /** Once, until it is another trouble or none: a look comes every second. */
+  function tell(witness: string, trouble: Trouble | null): void {
+    const before = troubles.get(witness)
+    if (trouble === null) {
+      if (troubles.delete(witness)) deps.report({ kind: 'witness-back', witness })
+      return
+    }
+    troubles.set(witness, trouble.kind)
+    if (before !== trouble.kind) deps.report({ ...trouble, witness })
   }
 
   return {

@@ -101,6 +101,17 @@ describe.skipIf(missing !== null)('a log with witnesses', () => {
     expect(asked).toBe(2)
   })
 
+  test('waits for no witness more than its quorum needs', async () => {
+    const size = await grow(1)
+    const hanging = witnessing({
+      quorum: 1,
+      ask: async (url, body) =>
+        url === two.url ? await new Promise(() => {}) : await askWitnessOverHttp(url, body),
+    })
+    await hanging.look()
+    expect((await hanging.newest())?.size).toBe(size)
+  })
+
   test('begins where a witness says that it is, when that was forgotten', async () => {
     const size = await grow(4)
     const forgetful = witnessing({ fresh: true })
