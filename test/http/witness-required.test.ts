@@ -96,6 +96,15 @@ describe.skipIf(missing !== null)('a rule that requires a witness', () => {
     return operation
   }
 
+  /** As the SDK of a PDS does it: what is busy is asked for again. */
+  async function signed(operation: ReturnType<typeof movedTo>) {
+    for (let tries = 0; ; tries += 1) {
+      const answer = await kms.sign(operation)
+      const isBusy = 'code' in answer && answer.code === 'ThrottlingException'
+      if (!isBusy || tries === 5) return answer
+    }
+  }
+
   const entries = async (kind: string): Promise<number> => {
     const outside = outsidePool(service.database)
     const { rows } = await outside.query<{ count: number }>(
@@ -110,7 +119,7 @@ describe.skipIf(missing !== null)('a rule that requires a witness', () => {
   test('is met where the witness has cosigned the intent', async () => {
     const operation = await approvedMove()
     const before = used
-    expect(await kms.sign(operation)).toMatchObject({ status: 200 })
+    expect(await signed(operation)).toMatchObject({ status: 200 })
     expect(used).toBe(before + 1)
     const headers = { authorization: bearerOf(service.pds) }
     const answer = await fetch(`${service.url}/v1/audit/checkpoint`, { headers })
@@ -123,24 +132,27 @@ describe.skipIf(missing !== null)('a rule that requires a witness', () => {
     const operation = await approvedMove()
     await witness.stop()
     const before = used
+    const postponed = await entries('signature.postponed')
     const answer = await kms.sign(operation)
     expect(answer).toMatchObject({ status: 400, code: 'ThrottlingException' })
     expect('message' in answer ? answer.message : '').toContain('no quorum of witnesses')
     expect(used).toBe(before)
-    expect(await entries('signature.postponed')).toBe(1)
+    expect(await entries('signature.postponed')).toBe(postponed + 1)
     // What asks for no witness waits for none.
     const base = await account()
     expect(await kms.sign(renamed(base, 'meanwhile'))).toMatchObject({ status: 200 })
     await witness.start()
-    expect(await kms.sign(operation)).toMatchObject({ status: 200 })
+    expect(await signed(operation)).toMatchObject({ status: 200 })
   })
 
   test('uses no key when somebody has shown the witness another history', async () => {
     const operation = await approvedMove()
     const { origin } = (await service.context.auditLog.held.read())!
-    await expect
-      .poll(async () => (await service.context.witnesses.newest())?.size)
-      .toBe((await service.context.auditLog.store.checkpoint())?.size)
+    const isLevel = async () => {
+      const { witnesses, auditLog } = service.context
+      return (await witnesses.newest())?.size === (await auditLog.store.checkpoint())?.size
+    }
+    await expect.poll(isLevel, { timeout: 15_000 }).toBe(true)
     witness.forge(origin, new Uint8Array(32))
     const before = used
     expect(await kms.sign(operation)).toMatchObject({ code: 'ThrottlingException' })
