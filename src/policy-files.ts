@@ -4,6 +4,7 @@ import { AuditError } from './audit/error.ts'
 import { COSIGNATURE, parseVkey } from './audit/note.ts'
 import { ConfigError } from './config.ts'
 import { refusals } from './policy/analyse.ts'
+import type { Problem } from './policy/analyse.ts'
 import { PolicyError } from './policy/error.ts'
 import { parsePolicySet } from './policy/parse.ts'
 import type { PolicyFiles } from './policy/parse.ts'
@@ -28,32 +29,36 @@ export async function loadPolicySet(dir: string): Promise<PolicySet> {
 
 /** Why no service starts with a set, and no officer puts it in force; null: it may be loaded. */
 export function whyNotLoaded(policies: PolicySet, now: Date): string | null {
-  const witnesses = whyNotWitnessed(policies)
-  if (witnesses !== null) return witnesses
-  const [refused] = refusals(policies, now)
+  const [refused] = [...witnessProblems(policies), ...refusals(policies, now)]
   return refused === undefined ? null : `${refused.check}: ${refused.message}`
 }
 
 /** On the day of a loss a witness may be gone too: a recovery, and what persons decide, never waits for one. */
-function whyNotWitnessed({ rules, witnesses }: PolicySet): string | null {
+export function witnessProblems({ rules, witnesses }: PolicySet): Problem[] {
   const asking = rules.filter(({ require: asked }) => asked !== 'none' && asked.witness)
-  const other = asking.find(({ match }) => match.key.some((key) => key !== 'online'))
-  if (other !== undefined) {
-    return `policy.yaml: rule ${other.id}: witness: goes with key: [online] alone`
-  }
-  const [rule] = asking
-  if (rule !== undefined && witnesses === undefined) {
-    return `policy.yaml: rule ${rule.id}: witness: there are no witnesses: to ask`
-  }
+  const others = asking.filter(({ match }) => match.key.some((key) => key !== 'online'))
+  return [
+    ...others.map(({ id }) => problem(`${id} asks for one, which goes with key: [online] alone`)),
+    ...asking
+      .filter(() => witnesses === undefined)
+      .map(({ id }) => problem(`${id} asks for one, and policy.yaml names no witnesses:`)),
+    ...(witnesses?.of ?? []).flatMap(({ key }) => keyProblems(key)),
+  ]
+}
+
+function keyProblems(key: string): Problem[] {
   try {
-    const bad = witnesses?.of.find(({ key }) => parseVkey(key).type !== COSIGNATURE)
-    return bad === undefined
-      ? null
-      : 'policy.yaml: witnesses: key: is not one of a witness (cosignature/v1)'
-  } catch (cause) {
-    if (cause instanceof AuditError) return `policy.yaml: witnesses: key: ${cause.message}`
-    throw cause
+    return parseVkey(key).type === COSIGNATURE
+      ? []
+      : [problem(`${key} is no key of a witness (cosignature/v1)`)]
+  } catch (error) {
+    if (error instanceof AuditError) return [problem(error.message)]
+    throw error
   }
+}
+
+function problem(message: string): Problem {
+  return { check: 'witness', severity: 'refuse', message }
 }
 
 /** Without what the analysis has to say of it. @throws ConfigError as above */

@@ -7,7 +7,7 @@ import { compare, requirementText } from '../../src/policy/compare.ts'
 import type { PolicySet } from '../../src/policy/policy-set.ts'
 import { runTests } from '../../src/policy/run-tests.ts'
 import type { TestFailure } from '../../src/policy/run-tests.ts'
-import { readPolicySet, readTestCases } from '../../src/policy-files.ts'
+import { readPolicySet, readTestCases, witnessProblems } from '../../src/policy-files.ts'
 import { speakOfChange, speakUsage } from './trust/speak.ts'
 import { wordsOf } from './trust/words.ts'
 import { UsageError, print, printJson } from './command.ts'
@@ -80,7 +80,9 @@ function defaultDir(): string {
 async function check(dir: string, json: boolean): Promise<number> {
   const policies = await readPolicySet(dir)
   const cases = await readTestCases(dir)
-  const analysis = analyse(policies, new Date())
+  const analysed = analyse(policies, new Date())
+  const problems = [...witnessProblems(policies), ...analysed.problems]
+  const analysis = { ...analysed, problems }
   const tests = { cases: cases.length, failures: runTests(policies, cases) }
   if (json) printJson({ ...checkReport(dir, policies, analysis), tests })
   else {

@@ -21,6 +21,7 @@ export type Problem = {
     | 'unchangeable'
     | 'recovery-window'
     | 'ceremony-roles'
+    | 'witness'
   /** `refuse`: no service starts with it. `warn`: only `policy check` fails. */
   readonly severity: 'refuse' | 'warn'
   readonly message: string

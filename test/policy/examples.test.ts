@@ -129,7 +129,7 @@ test.each([
     what: 'a witness, where none is named',
     from: 'alarm: true',
     to: 'witness: required',
-    says: /BREAK-GLASS: witness: there are no witnesses/,
+    says: /witness: BREAK-GLASS asks for one, and policy.yaml names no witnesses/,
   },
   {
     what: 'fewer persons than its own table says',

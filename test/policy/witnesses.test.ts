@@ -68,7 +68,7 @@ describe('witnesses', () => {
   test('have keys of their own kind', () => {
     expect(refusal(setWith(written([one])))).toBeNull()
     const log = vkey('one.example/w', 1, ED25519)
-    expect(refusal(setWith(written([log])))).toContain('is not one of a witness')
+    expect(refusal(setWith(written([log])))).toContain('is no key of a witness')
     expect(refusal(setWith(written([one.replace(/\+[0-9a-f]{8}\+/, '+00000000+')])))).toContain(
       'the id in a vkey is not its key',
     )
@@ -78,7 +78,7 @@ describe('witnesses', () => {
 describe('a rule that requires a witness', () => {
   test('needs one to ask', () => {
     expect(refusal(plain)).toBe(
-      'policy.yaml: rule BREAK-GLASS: witness: there are no witnesses: to ask',
+      'witness: BREAK-GLASS asks for one, and policy.yaml names no witnesses:',
     )
   })
 
@@ -87,11 +87,11 @@ describe('a rule that requires a witness', () => {
       policy.replace(/(id: RECOVERY[^]*?channel: \{ cli: 1 \})/, '$1\n    witness: required'),
     )
     expect(refusal(inRecovery)).toBe(
-      'policy.yaml: rule RECOVERY: witness: goes with key: [online] alone',
+      'witness: RECOVERY asks for one, which goes with key: [online] alone',
     )
     const ofPolicies = setWith(written([one]), (policy) =>
       policy.replace(/(id: CHANGE[^]*?executeBy: 24h)/, '$1\n    witness: required'),
     )
-    expect(refusal(ofPolicies)).toContain('rule CHANGE: witness')
+    expect(refusal(ofPolicies)).toContain('witness: CHANGE asks')
   })
 })
