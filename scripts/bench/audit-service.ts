@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pool, PoolClient } from 'pg'
+import { encodeEntry } from '../../src/audit/entry.ts'
 import { readEnv, toConfig, toSecrets } from '../../src/config.ts'
 import { createContext } from '../../src/context.ts'
 import type { Context } from '../../src/context.ts'
@@ -189,10 +190,18 @@ async function sampleDelays({ pool }: Bench, signal: AbortSignal): Promise<numbe
   const delays: number[] = []
   const sample = async () => {
     const subject = randomUUID()
-    await pool.query(
-      `insert into audit_outbox (kind, subject, body) values ('caller.revoked', $1, $2)`,
-      [subject, randomBytes(300)],
-    )
+    const revoked = {
+      kind: 'caller.revoked',
+      accessKeyId: subject,
+      caller: 'bench',
+      serial: 1,
+    } as const
+    const { kind, body } = encodeEntry(revoked, new Date())
+    await pool.query(`insert into audit_outbox (kind, subject, body) values ($1, $2, $3)`, [
+      kind,
+      subject,
+      Buffer.from(body),
+    ])
     const committed = performance.now()
     for (;;) {
       const { rowCount } = await pool.query(
