@@ -29,11 +29,14 @@ type Of<K> = AuditEntry & { readonly kind: K }
  */
 export function createFreezes(inForce: InForce, verify: EcdsaVerify) {
   const standing = new Map<string, Freeze>()
+  /** Its entry may come late, after the thaw: each freeze has a beginning of its own, and is lifted once. */
+  const lifted = new Set<string>()
 
   function takeFrozen({ scope, since, by }: Of<'signing.frozen'>, say: Say): void {
     try {
       const text = freezeText({ scope, since, by })
-      standing.set(text, parseFreeze(text))
+      const freeze = parseFreeze(text)
+      if (!lifted.has(text)) standing.set(text, freeze)
     } catch (error) {
       if (!(error instanceof TrustError)) throw error
       say('it is no freeze')
@@ -53,7 +56,10 @@ export function createFreezes(inForce: InForce, verify: EcdsaVerify) {
       const found = await thawProblems(entry, { ...given, store })
       found.forEach(say)
     }
-    for (const text of entry.frozen) standing.delete(text)
+    for (const text of entry.frozen) {
+      standing.delete(text)
+      lifted.add(text)
+    }
   }
 
   /** A key that is used long after it, or its caller, was frozen. */

@@ -162,9 +162,10 @@ describe('while something is frozen', () => {
   ])('no key is used: %s', async (scope, stops) => {
     const { freezes, said, say } = await story()
     await freezes.takeThawed(await thawed(), { at, store: 'store' }, say)
-    freezes.takeFrozen({ kind: 'signing.frozen', ...frozenAll, scope }, say)
+    const later = new Date(NOW.getTime() + 1).toISOString()
+    freezes.takeFrozen({ kind: 'signing.frozen', ...frozenAll, scope, since: later }, say)
     freezes.checkIntent(intent, at, say)
-    expect(said).toEqual(stops ? [`${scope} was frozen since ${SINCE}`] : [])
+    expect(said).toEqual(stops ? [`${scope} was frozen since ${later}`] : [])
   })
 
   test('what was under way when it began may still end, and what is lifted stops nothing', async () => {
@@ -187,6 +188,14 @@ describe('while something is frozen', () => {
     const { freezes, said, say } = await story()
     freezes.checkAllowed({ kind: 'submission.allowed', request: 'r', person, frozen: ['all'] }, say)
     expect(said).toEqual(problems)
+  })
+
+  test('a freeze that was lifted before its entry came stops nothing', async () => {
+    const { freezes, said, say } = await story()
+    await freezes.takeThawed(await thawed(), { at, store: 'store' }, say)
+    freezes.takeFrozen({ kind: 'signing.frozen', ...frozenAll }, say)
+    freezes.checkIntent(intent, at, say)
+    expect(said).toEqual([])
   })
 
   test('an entry that tells of no freeze is wrong', async () => {
